@@ -1,0 +1,20 @@
+# Runs PROGRAM with ARGUMENTS and checks what it did: exit STATUS; when that is 0, a last line on stdout that
+# matches PATTERN; when not, nothing on stdout and exactly one line on stderr that matches.
+execute_process(COMMAND ${PROGRAM} ${ARGUMENTS} RESULT_VARIABLE status OUTPUT_VARIABLE out ERROR_VARIABLE err)
+if(NOT status STREQUAL STATUS)
+    message(FATAL_ERROR "exit status ${status}, not ${STATUS}\n${out}${err}")
+endif()
+
+if(STATUS EQUAL 0)
+    string(REGEX MATCH "[^\n]*\n$" line "${out}")
+else()
+    if(NOT out STREQUAL "" OR NOT err MATCHES "^[^\n]+\n$")
+        message(FATAL_ERROR "wanted one line on stderr, nothing on stdout\nstdout: ${out}\nstderr: ${err}")
+    endif()
+    set(line "${err}")
+endif()
+string(REGEX REPLACE "\n$" "" line "${line}")
+if(NOT line MATCHES "${PATTERN}")
+    message(FATAL_ERROR "the line '${line}' does not match '${PATTERN}'\n${out}${err}")
+endif()
+message(STATUS "${line}")

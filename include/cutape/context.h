@@ -1,0 +1,152 @@
+/* context.h: status codes, the context, its configuration, and errors.
+ *
+ * A context is one device, one memory pool and one tape. It is used by one thread at a time; several
+ * contexts in one process are independent of each other, and a tensor of one is refused by another.
+ *
+ * Intended usage
+ *
+ *     ct_config config = {0};                     // all zero: CUDA if there is a device, else the CPU
+ *     ct_context *ctx;
+ *     if (ct_create(&config, &ctx) != CT_OK) {
+ *         fprintf(stderr, "%s\n", ct_error_message(ctx));
+ *         ct_destroy(ctx);
+ *         return 1;
+ *     }
+ *     ... record, play, read (tensor.h, ops.h, autograd.h) ...
+ *     if (ct_error(ctx) != CT_OK) fprintf(stderr, "%s\n", ct_error_message(ctx));
+ *     ct_destroy(ctx);
+ *
+ * Errors are sticky. The first error of a recording call stays on the context until ct_clear_error. While
+ * it stands every op returns the zero tensor and every recording call returns its status, so an expression
+ * is checked once, at its end. An error drops the pending segment: what was recorded since the last flush
+ * never happens (leaves, gradients and optimizer state stay as they were), and the step's values go stale.
+ * Queries and file calls only return a status; they leave no error standing, but do set the message.
+ *
+ * A function that this version declares but does not implement, or not on this device, gives
+ * CT_ERR_UNSUPPORTED; it never silently runs elsewhere.
+ */
+#ifndef CUTAPE_CONTEXT_H
+#define CUTAPE_CONTEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Version of these headers; ct_version() is that of the library in use. */
+#define CUTAPE_VERSION "0.1.0"
+
+/* Marks what the shared library exports; an attribute and nothing else. */
+#if defined(__GNUC__)
+#define CT_API __attribute__((visibility("default")))
+#else
+#define CT_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- status ------------------------------------------------------------------------------------------- */
+
+typedef enum ct_status {
+    CT_OK = 0,
+    CT_ERR_ARGUMENT,   /* a bad value, NULL, a stale or foreign handle           */
+    CT_ERR_SHAPE,      /* the shapes do not fit the op                           */
+    CT_ERR_DTYPE,      /* the element types do not fit: there is no promotion    */
+    CT_ERR_STATE,      /* not now, e.g. backward twice through one recording     */
+    CT_ERR_MEMORY,     /* host memory or the pool is exhausted                   */
+    CT_ERR_DEVICE,     /* the CUDA driver, cuBLAS or a kernel failed             */
+    CT_ERR_IO,         /* a file is missing, truncated, malformed, not writable  */
+    CT_ERR_NUMERIC,    /* anomaly mode met a NaN or an Inf; gradcheck disagreed  */
+    CT_ERR_UNSUPPORTED /* valid, but not built in or not on this device          */
+} ct_status;
+
+/* The status as written in C, e.g. "CT_ERR_SHAPE"; never NULL, static storage. */
+CT_API const char *ct_status_name(ct_status status);
+
+/* Version of the library, e.g. "0.1.0"; static storage. */
+CT_API const char *ct_version(void);
+
+/* ---- context ------------------------------------------------------------------------------------------ */
+
+/* One device, one memory pool, one tape. Used by one thread at a time. */
+typedef struct ct_context ct_context;
+
+/* Values of ct_config.device. AUTO: CUDA if a device is there, else the CPU. */
+enum { CT_DEVICE_AUTO = 0, CT_DEVICE_CPU, CT_DEVICE_CUDA };
+
+/* Values of ct_config.math: the precision inside matrix products of F32 tensors. Operands and results stay
+ * F32 in memory and sums are kept in F32; the CPU always computes in F32. */
+enum { CT_MATH_F32 = 0, CT_MATH_TF32, CT_MATH_BF16 };
+
+/* Receives one message, without a newline at its end, valid during the call only. It may not call the
+ * library. */
+typedef void (*ct_log_fn)(void *user, const char *message);
+
+/* How to make a context. All zero is the default; set only what differs. */
+typedef struct ct_config {
+    int32_t device;            /* CT_DEVICE_*                                                          */
+    int32_t device_index;      /* which CUDA device, from 0; ignored on the CPU                        */
+    const char *device_module; /* path of a device module to load instead (tests); NULL: the usual one */
+    size_t pool_bytes;         /* hard limit of the pool, in bytes; 0: grows on demand                 */
+    uint64_t seed;             /* of ct_rand, ct_randn, ct_dropout, initial weights and shuffling      */
+    int32_t math;              /* CT_MATH_*                                                            */
+    bool eager;                /* play every op as it is recorded (debugging)                          */
+    bool detect_anomaly;       /* play record by record; name the first op that makes a NaN or an Inf
+                                  out of finite inputs (CT_ERR_NUMERIC)                                */
+    void *stream;              /* a cudaStream_t to work on; NULL: a stream of our own                 */
+    ct_log_fn log;             /* NULL: stderr                                                         */
+    void *log_user;            /* handed to log                                                        */
+    int32_t cpu_threads;       /* 0: the runtime chooses, per record                                   */
+    void *(*host_alloc)(void *user, size_t bytes); /* NULL: malloc; returns NULL when out of memory    */
+    void (*host_free)(void *user, void *memory);   /* set together with host_alloc                     */
+    void *host_user;                               /* handed to both                                   */
+    uint64_t reserved[8];                          /* zero                                             */
+} ct_config;
+
+/* Makes a context; config NULL is all defaults. On failure *out still carries the message, for
+ * ct_error_message, and wants ct_destroy; only when host memory ran out is it NULL.
+ * CT_ERR_ARGUMENT: a field out of range. CT_ERR_UNSUPPORTED: the device asked for is not there or not
+ * built in.
+ * CT_ERR_DEVICE: the driver failed. CT_ERR_MEMORY: host memory. */
+CT_API ct_status ct_create(const ct_config *config, ct_context **out);
+
+/* Waits for the device, then frees all it holds; always works, after a device fault too; NULL is allowed.
+ * Networks, optimizers, data sets and loaders still held answer CT_ERR_STATE from then on and are still to
+ * be destroyed by their owner; tensors are gone. */
+CT_API void ct_destroy(ct_context *ctx);
+
+/* Name of the device, e.g. "NVIDIA H100 80GB HBM3" or "cpu"; lives as long as the context. */
+CT_API const char *ct_device_name(const ct_context *ctx);
+
+/* The cudaStream_t that all work is ordered on; NULL on the CPU. */
+CT_API void *ct_stream(const ct_context *ctx);
+
+/* ---- errors ------------------------------------------------------------------------------------------- */
+
+/* The standing error, or CT_OK. It does not wait: a device fault is seen at the next call that does. */
+CT_API ct_status ct_error(const ct_context *ctx);
+
+/* Message of the standing error or, with none standing, of the last call that failed, queries and file
+ * calls included; "" if none has. It names the op, the tensors and their shapes:
+ * "matmul: [64,784] x [100,10]: ...". Valid until the next call on the context. NULL: "". */
+CT_API const char *ct_error_message(const ct_context *ctx);
+
+/* Takes the standing error away; recording goes on with an empty segment. A device fault (CT_ERR_DEVICE
+ * met at a wait) cannot be cleared: it stands until ct_destroy. */
+CT_API void ct_clear_error(ct_context *ctx);
+
+/* ---- training mode ------------------------------------------------------------------------------------ */
+
+/* Says whether ct_dropout drops and ct_batch_norm uses and updates batch statistics, for what is recorded
+ * from now on. True in a new context. The mode is part of a program's identity. */
+CT_API void ct_set_training(ct_context *ctx, bool training);
+
+/* The mode that ct_set_training set last. */
+CT_API bool ct_is_training(ct_context *ctx);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,224 @@
+/* The CPU device: a loop over the launches, and the reference for every other device.
+ *
+ * A launch whose estimated time is worth it is shared among threads by its virtual
+ * blocks; which blocks there are follows from the shapes alone, so that the number of
+ * threads never changes a bit.
+ */
+#define _GNU_SOURCE
+#include "cpu/cpu.h"
+#include "device/device.h"
+#include "device/threads.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef CT_HAVE_ONEDNN
+#include <omp.h>
+#endif
+
+typedef struct cpu_device {
+    ct_device base;
+    ct_context *ctx;
+    const ct_cpu_kernel *const *kernels;
+    ct_threads *threads;
+} cpu_device;
+
+/* ---- instruction sets ------------------------------------------------------------------------- */
+
+#define TABLE(isa) extern const ct_cpu_kernel *const CT_PASTE2(ct_cpu_kernels, isa)[CT_KERNEL_COUNT]
+TABLE(base);
+#if defined __x86_64__ && defined CT_HAVE_X86_TABLES
+TABLE(v3);
+TABLE(v4);
+#endif
+
+static const ct_cpu_kernel *const *choose_table(const char **isa)
+{
+#if defined __x86_64__ && defined CT_HAVE_X86_TABLES
+    __builtin_cpu_init();
+    bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+    if (v4) return *isa = "AVX-512", ct_cpu_kernels_v4;
+    if (v3) return *isa = "AVX2", ct_cpu_kernels_v3;
+#endif
+    return *isa = "baseline", ct_cpu_kernels_base;
+}
+
+/* ---- memory -------------------------------------------------------------------------------------- */
+
+/* Exact sizes, so that ASan sees the edges. */
+static ct_status alloc(ct_device *device, size_t bytes, void **out)
+{
+    *out = NULL;
+    if (posix_memalign(out, 256, bytes ? bytes : 1) == 0) return CT_OK;
+    snprintf(device->message, sizeof device->message, "no memory for %zu bytes", bytes);
+    return CT_ERR_MEMORY;
+}
+
+static void release(ct_device *device, void *memory)
+{
+    (void)device;
+    free(memory);
+}
+
+static ct_status copy(ct_device *device, void *to, const void *from, size_t bytes)
+{
+    (void)device;
+    if (bytes) memcpy(to, from, bytes);
+    return CT_OK;
+}
+
+static ct_status fill(ct_device *device, void *to, int byte, size_t bytes)
+{
+    (void)device;
+    if (bytes) memset(to, byte, bytes);
+    return CT_OK;
+}
+
+/* ---- programs -------------------------------------------------------------------------------------- */
+
+static bool supports(const ct_device *device, uint16_t kernel, int32_t dtype)
+{
+    return ((const cpu_device *)device)->kernels[kernel]->body[dtype] != NULL;
+}
+
+#define FLOPS_A_NS 60.0 /* of one thread, in products                       */
+#define SCALAR_FLOPS_A_NS 4.0
+#define BYTES_A_NS 12.0
+#define SHARE_FROM_NS 6000.0 /* handing a launch over costs about a microsecond */
+#define TASK_NS 2500.0
+
+/* Into how many tasks a launch is cut; 1 is not shared. */
+static uint32_t tasks_of(const ct_launch *l)
+{
+    double rate = l->args.kernel == CT_KERNEL_gemm ? FLOPS_A_NS : SCALAR_FLOPS_A_NS;
+    double ns = l->flops / rate > l->bytes / BYTES_A_NS ? l->flops / rate : l->bytes / BYTES_A_NS;
+    if (ns < SHARE_FROM_NS) return 1;
+    double tasks = ns / TASK_NS;
+    if (tasks > 64) tasks = 64;
+    return tasks < l->args.blocks ? (uint32_t)tasks : l->args.blocks;
+}
+
+static ct_status prepare(ct_device *device, ct_code *code)
+{
+    cpu_device *cpu = (cpu_device *)device;
+    for (uint32_t i = 0; i < code->n_launches; i++) {
+        ct_launch *l = &code->launches[i];
+        const ct_cpu_kernel *k = cpu->kernels[l->args.kernel];
+        l->args.blocks = k->grid ? k->grid(&l->args) : 1;
+        l->schedule = ct_threads_count(cpu->threads) > 1 ? tasks_of(l) : 1;
+    }
+    return CT_OK;
+}
+
+static void retire(ct_device *device, ct_code *code) { (void)device, (void)code; }
+
+typedef void body_fn(const ct_args *, uint32_t, uint32_t);
+
+typedef struct shared_launch {
+    const ct_launch *launch;
+    body_fn *body;
+} shared_launch;
+
+static void run_share(void *arg, uint32_t task)
+{
+    const shared_launch *s = arg;
+    uint64_t blocks = s->launch->args.blocks, tasks = s->launch->schedule;
+    uint32_t first = (uint32_t)(blocks * task / tasks), last = (uint32_t)(blocks * (task + 1) / tasks);
+    if (first < last) s->body(&s->launch->args, first, last);
+}
+
+static void run_launch(cpu_device *cpu, const ct_launch *l)
+{
+    const ct_cpu_kernel *k = cpu->kernels[l->args.kernel];
+    body_fn *body = k->body[l->args.dtype];
+    if (l->schedule > 1) {
+        shared_launch shared = {l, body};
+        ct_threads_run(cpu->threads, run_share, &shared, l->schedule);
+    } else if (l->args.blocks) {
+        body(&l->args, 0, l->args.blocks);
+    }
+    if (k->finish[l->args.dtype]) k->finish[l->args.dtype](&l->args);
+}
+
+static ct_status play(ct_device *device, ct_code *code, int64_t n, const ct_scalar_change *changes, uint32_t n_changes)
+{
+    cpu_device *cpu = (cpu_device *)device;
+    for (uint32_t i = 0; i < n_changes; i++)
+        code->scalars[changes[i].slot] = (ct_scalar){.f64 = changes[i].value, .f32 = (float)changes[i].value};
+#ifdef CT_HAVE_ONEDNN
+    /* Our tiles are the parallelism: the library's own would fight with it. A setting of this thread. */
+    int threads = omp_get_max_threads();
+    omp_set_num_threads(1);
+#endif
+    for (; n > 0; n--)
+        for (uint32_t i = 0; i < code->n_launches; i++) run_launch(cpu, &code->launches[i]);
+#ifdef CT_HAVE_ONEDNN
+    omp_set_num_threads(threads);
+#endif
+    return CT_OK;
+}
+
+static ct_status wait_for(ct_device *device)
+{
+    (void)device;
+    return CT_OK;
+}
+
+/* ---- open and close ----------------------------------------------------------------------------------- */
+
+static void start_thread(void)
+{
+#ifdef CT_HAVE_ONEDNN
+    omp_set_num_threads(1);
+#endif
+}
+
+static void close_device(ct_device *device)
+{
+    cpu_device *cpu = (cpu_device *)device;
+    ct_threads_close(cpu->threads);
+    ct_free(cpu->ctx, cpu);
+}
+
+#define MOST_THREADS 16 /* small networks gain nothing from more */
+
+static int thread_count(const ct_context *ctx)
+{
+    if (ctx->config.cpu_threads) return ctx->config.cpu_threads;
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+    return n < 1 ? 1 : n > MOST_THREADS ? MOST_THREADS : n;
+}
+
+ct_status ct_device_cpu_open(ct_context *ctx, ct_device **out)
+{
+    cpu_device *cpu = ct_alloc(ctx, sizeof *cpu);
+    if (!cpu) return CT_ERR_MEMORY;
+    cpu->ctx = ctx;
+    cpu->base = (ct_device){.close = close_device,
+                            .alloc = alloc,
+                            .free = release,
+                            .upload = copy,
+                            .download = copy,
+                            .fill = fill,
+                            .supports = supports,
+                            .prepare = prepare,
+                            .retire = retire,
+                            .play = play,
+                            .wait = wait_for};
+    const char *isa;
+    cpu->kernels = choose_table(&isa);
+    cpu->threads = ct_threads_open(ctx, thread_count(ctx), start_thread);
+    if (!cpu->threads) {
+        ct_free(ctx, cpu);
+        return CT_ERR_MEMORY;
+    }
+    snprintf(cpu->base.name, sizeof cpu->base.name, "CPU, %s, %d thread%s", isa, ct_threads_count(cpu->threads),
+             ct_threads_count(cpu->threads) > 1 ? "s" : "");
+    *out = &cpu->base;
+    return CT_OK;
+}

@@ -1,0 +1,133 @@
+/* The table of ops, and what recording functions and gradient rules share. */
+#include "ops/op.h"
+
+#include <string.h>
+
+#define CT_OP(name) extern const ct_op ct_op_##name;
+#include "ops/ops.def"
+#undef CT_OP
+
+const ct_op *const ct_ops[CT_OP_COUNT] = {
+#define CT_OP(name) [CT_OP_##name] = &ct_op_##name,
+#include "ops/ops.def"
+#undef CT_OP
+};
+
+ct_shape ct_shape_of(ct_context *ctx, ct_ref ref) { return ct_value_at(ctx, ref)->shape; }
+
+ct_shape ct_scalar_shape(int32_t dtype) { return (ct_shape){.dtype = dtype, .numel = 1}; }
+
+bool ct_operands(ct_context *ctx, const char *op, int n, const ct_tensor *tensors, const char *const *names, ct_ref *out)
+{
+    if (ct_ready(ctx)) return false;
+    for (int i = 0; i < n; i++)
+        if (!ct_resolve(ctx, op, names[i], tensors[i], &out[i])) return false;
+    return true;
+}
+
+bool ct_want_float(ct_context *ctx, const char *op, ct_ref ref)
+{
+    int32_t dtype = ct_value_at(ctx, ref)->shape.dtype;
+    if (ct_is_float(dtype)) return true;
+    ct_fail(ctx, CT_ERR_DTYPE, "%s: %s is %s; the op takes f32 and f64 (ct_cast converts)", op, ct_ref_text(ctx, ref),
+            ct_dtype_name(dtype));
+    return false;
+}
+
+bool ct_want_same_dtype(ct_context *ctx, const char *op, ct_ref a, ct_ref b)
+{
+    int32_t da = ct_value_at(ctx, a)->shape.dtype, db = ct_value_at(ctx, b)->shape.dtype;
+    if (da == db) return true;
+    ct_fail(ctx, CT_ERR_DTYPE, "%s: %s is %s and %s is %s; nothing is promoted, ct_cast converts", op, ct_ref_text(ctx, a),
+            ct_dtype_name(da), ct_ref_text(ctx, b), ct_dtype_name(db));
+    return false;
+}
+
+bool ct_broadcast(ct_context *ctx, const char *op, ct_ref a, ct_ref b, ct_shape *out)
+{
+    const ct_shape *sa = &ct_value_at(ctx, a)->shape, *sb = &ct_value_at(ctx, b)->shape;
+    if (ct_shape_equal(sa, sb)) {
+        *out = *sa;
+        return true;
+    }
+    int ndim = sa->ndim > sb->ndim ? sa->ndim : sb->ndim;
+    int64_t dims[CT_MAX_DIMS];
+    for (int i = 0; i < ndim; i++) {
+        int ia = i - (ndim - sa->ndim), ib = i - (ndim - sb->ndim);
+        int64_t da = ia < 0 ? 1 : sa->dim[ia], db = ib < 0 ? 1 : sb->dim[ib];
+        if (da != db && da != 1 && db != 1) {
+            ct_fail(ctx, CT_ERR_SHAPE, "%s: %s and %s do not broadcast: dim %d is %lld and %lld", op, ct_ref_text(ctx, a),
+                    ct_ref_text(ctx, b), i, (long long)da, (long long)db);
+            return false;
+        }
+        dims[i] = da == 1 ? db : da;
+    }
+    return ct_shape_make(ctx, op, (ct_dtype)sa->dtype, ndim, dims, out);
+}
+
+bool ct_dim(ct_context *ctx, const char *op, const ct_shape *shape, int dim, int *out)
+{
+    int ndim = shape->ndim ? shape->ndim : 1; /* as torch: a 0-d tensor has dims 0 and -1 */
+    if (dim < -ndim || dim >= ndim) {
+        ct_fail(ctx, CT_ERR_SHAPE, "%s: there is no dim %d in %s", op, dim, ct_shape_text(ctx, shape));
+        return false;
+    }
+    *out = dim < 0 ? dim + ndim : dim;
+    return true;
+}
+
+ct_tensor ct_record_unary(ct_context *ctx, ct_opcode op, ct_ref x, const ct_shape *out, int n_attr, const int64_t *attr,
+                          int n_scalar, const double *scalar)
+{
+    return ct_tape_add(ctx, &(ct_entry){.op = (uint16_t)op,
+                                        .n_in = 1,
+                                        .in = &x,
+                                        .n_out = 1,
+                                        .out = out,
+                                        .n_attr = (uint8_t)n_attr,
+                                        .attr = attr,
+                                        .n_scalar = (uint8_t)n_scalar,
+                                        .scalar = scalar});
+}
+
+/* ---- for gradient rules ------------------------------------------------------------- */
+
+ct_shape ct_tensor_shape(ct_context *ctx, ct_tensor x)
+{
+    ct_ref ref;
+    if (ct_ready(ctx) || !ct_resolve(ctx, "gradient", "an operand", x, &ref)) return (ct_shape){0};
+    return ct_shape_of(ctx, ref);
+}
+
+ct_tensor ct_sum_to(ct_context *ctx, ct_tensor x, const ct_shape *like)
+{
+    ct_shape s = ct_tensor_shape(ctx, x);
+    if (ctx->status || ct_shape_equal(&s, like)) return x;
+    int dims[CT_MAX_DIMS], n = 0, lead = s.ndim - like->ndim;
+    for (int i = 0; i < s.ndim; i++)
+        if (i < lead || (like->dim[i - lead] == 1 && s.dim[i] != 1)) dims[n++] = i;
+    if (n) x = ct_sum(ctx, x, n, dims, true);
+    return lead ? ct_reshape(ctx, x, like->ndim, like->dim) : x;
+}
+
+static bool is_constant_one(ct_context *ctx, ct_tensor x)
+{
+    ct_ref ref;
+    if (ct_ready(ctx) || !ct_resolve(ctx, "gradient", "an operand", x, &ref) || ct_ref_is_leaf(ref)) return false;
+    const ct_record *r = &ctx->tape->records[ctx->tape->values[ref].record];
+    return r->op == CT_OP_fill && ctx->tape->attrs[r->attr];
+}
+
+ct_tensor ct_scale_by(ct_context *ctx, ct_tensor x, ct_tensor g) { return is_constant_one(ctx, g) ? x : ct_mul(ctx, x, g); }
+
+ct_tensor ct_constant(ct_context *ctx, const ct_shape *shape, double value)
+{
+    /* Whether it is one is part of the key: gradient rules leave out a factor of one. */
+    return ct_tape_add(ctx, &(ct_entry){.op = CT_OP_fill,
+                                        .n_out = 1,
+                                        .out = shape,
+                                        .n_attr = 1,
+                                        .attr = &(int64_t){value == 1},
+                                        .n_scalar = 1,
+                                        .scalar = &value});
+}

@@ -1,0 +1,82 @@
+/* What an op is. Ops of a family share a file beside this one; ops.def lists them all.
+ *
+ * An op is data: its gradient rule is written in ops, its lowering names a kernel.
+ * The tape, the planner, the tests and the profiler know an op only through this.
+ */
+#ifndef CUTAPE_OPS_OP_H
+#define CUTAPE_OPS_OP_H
+
+#include "tape/tape.h"
+
+#include <stdarg.h>
+
+typedef struct ct_lowering ct_lowering; /* program/lower.h */
+
+/* A record as its gradient rule sees it. The arrays hold n_in, and 3, entries. */
+typedef struct ct_adjoint {
+    uint32_t n_in;
+    const ct_tensor *in;
+    ct_tensor out[3];
+    ct_tensor g[3];         /* adjoints of the outputs; the zero tensor where there is none */
+    const bool *needs;    /* inputs whose adjoint is wanted                               */
+    ct_tensor *gin;       /* what the rule fills in; the zero tensor means zero           */
+    int64_t attr[8];
+    double scalar[4];
+} ct_adjoint;
+
+enum {
+    CT_OP_ELEMENTWISE = 1, /* reads inputs broadcast to the output, element by element: it may be done
+                              in place, and may read the source of an expand                        */
+    CT_OP_ALIAS = 2,       /* same bytes as its input, another shape                                 */
+    CT_OP_EFFECT = 4,      /* writes leaves: never dead                                             */
+};
+
+typedef struct ct_op {
+    const char *name;
+    uint32_t flags;
+    uint32_t saved;                              /* bit i: the gradient rule reads input i         */
+    void (*vjp)(ct_context *, ct_adjoint *);     /* NULL: not differentiable                       */
+    void (*lower)(ct_lowering *);                /* NULL: an alias, or a rewrite leaves none       */
+    size_t (*scratch)(const ct_shape *const *in, const ct_shape *out, const int64_t *attr); /* device bytes
+                                                    the kernel wants beside its operands; NULL: none */
+} ct_op;
+
+typedef enum ct_opcode {
+#define CT_OP(name) CT_OP_##name,
+#include "ops/ops.def"
+#undef CT_OP
+    CT_OP_COUNT
+} ct_opcode;
+
+extern const ct_op *const ct_ops[CT_OP_COUNT];
+
+/* ---- helpers for the recording functions ------------------------------------------- */
+
+/* Operands to refs with the ctx checked; false with the error standing. Names are for messages. */
+bool ct_operands(ct_context *, const char *op, int n, const ct_tensor *, const char *const *names, ct_ref *out);
+bool ct_want_float(ct_context *, const char *op, ct_ref);
+bool ct_want_same_dtype(ct_context *, const char *op, ct_ref, ct_ref);
+/* Shape both broadcast to, as NumPy. */
+bool ct_broadcast(ct_context *, const char *op, ct_ref, ct_ref, ct_shape *out);
+/* A dim counted from the end when negative, checked. */
+bool ct_dim(ct_context *, const char *op, const ct_shape *, int dim, int *out);
+/* Shape of a ref, by value: the tape's arrays move as they grow. */
+ct_shape ct_shape_of(ct_context *, ct_ref);
+ct_shape ct_scalar_shape(int32_t dtype);
+
+/* One input, one output of the given shape. */
+ct_tensor ct_record_unary(ct_context *, ct_opcode, ct_ref x, const ct_shape *out, int n_attr, const int64_t *attr,
+                          int n_scalar, const double *scalar);
+
+/* ---- helpers for the gradient rules -------------------------------------------------- */
+
+/* Shape of a tensor that is known to be sound. */
+ct_shape ct_tensor_shape(ct_context *, ct_tensor);
+/* Sum x over the dims along which `like` was broadcast to x. */
+ct_tensor ct_sum_to(ct_context *, ct_tensor x, const ct_shape *like);
+/* x * g for a one-element or equally shaped g; x itself when g is the constant one. */
+ct_tensor ct_scale_by(ct_context *, ct_tensor x, ct_tensor g);
+/* A constant, as a recorded value; 1 is what a backward starts from. */
+ct_tensor ct_constant(ct_context *, const ct_shape *, double value);
+
+#endif

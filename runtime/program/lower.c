@@ -1,0 +1,210 @@
+/* Lowering: walks a placed plan and lets each op emit its launches. See lower.h. */
+#include "program/lower.h"
+
+#include "ops/activation.h"
+
+#include "program/program.h"
+
+#include <string.h>
+
+struct ct_lowering {
+    ct_context *ctx;
+    ct_program *program;
+    const ct_plan_record *record;
+    uint32_t index;
+    ct_launch nowhere; /* what a failed ct_emit lets the op write to */
+};
+
+uint32_t ct_n_in(const ct_lowering *l) { return l->record->n_in; }
+
+static const ct_plan_value *input(const ct_lowering *l, uint32_t i)
+{
+    const ct_plan *p = &l->program->plan;
+    return &p->values[ct_plan_in(p, l->record, i)->value];
+}
+
+static const ct_plan_value *output(const ct_lowering *l, uint32_t i)
+{
+    const ct_plan *p = &l->program->plan;
+    return &p->values[ct_plan_out(p, l->record, i)->value];
+}
+
+const ct_shape *ct_in_shape(const ct_lowering *l, uint32_t i) { return &input(l, i)->shape; }
+const ct_shape *ct_out_shape(const ct_lowering *l, uint32_t i) { return &output(l, i)->shape; }
+void *ct_in(const ct_lowering *l, uint32_t i) { return input(l, i)->address; }
+void *ct_out(const ct_lowering *l, uint32_t i) { return output(l, i)->address; }
+bool ct_in_dropped(const ct_lowering *l, uint32_t i)
+{
+    return ct_plan_in(&l->program->plan, l->record, i)->value == CT_NO_VALUE;
+}
+int64_t ct_attr(const ct_lowering *l, uint32_t i) { return l->program->plan.attrs[l->record->attr + i]; }
+const ct_scalar *ct_scalars(const ct_lowering *l)
+{
+    return l->record->n_scalar ? l->program->code.scalars + l->record->scalar : NULL;
+}
+bool ct_adds_to_output(const ct_lowering *l) { return l->record->adds; }
+void *ct_scratch(const ct_lowering *l) { return l->record->scratch; }
+uint64_t ct_lowering_seed(const ct_lowering *l) { return l->ctx->config.seed; }
+
+void *ct_lowering_host(ct_lowering *l, size_t bytes)
+{
+    ct_program *p = l->program;
+    void *memory = NULL;
+    if (ct_grow(l->ctx, (void **)&p->host, &p->host_capacity, p->n_host + 1, sizeof *p->host))
+        memory = ct_alloc(l->ctx, bytes);
+    if (memory)
+        p->host[p->n_host++] = memory;
+    else
+        ct_fail(l->ctx, CT_ERR_MEMORY, "compile: out of host memory");
+    return memory;
+}
+
+void *ct_constant_bytes(ct_lowering *l, const void *data, size_t bytes)
+{
+    void *memory = ct_program_block(l->ctx, l->program, bytes);
+    if (!memory) return NULL;
+    ct_status status = l->ctx->device->upload(l->ctx->device, memory, data, bytes);
+    if (status) ct_fail(l->ctx, status, "compile: %s", l->ctx->device->message);
+    return memory;
+}
+
+ct_args *ct_emit(ct_lowering *l, ct_kernel_id kernel, int32_t dtype)
+{
+    ct_program *p = l->program;
+    ct_launch *launch = &l->nowhere;
+    if (!l->ctx->device->supports(l->ctx->device, (uint16_t)kernel, dtype))
+        ct_fail(l->ctx, CT_ERR_UNSUPPORTED, "%s: the %s device has no %s kernel for it", ct_ops[l->record->op]->name,
+                l->ctx->device->name, ct_dtype_name(dtype));
+    else if (!ct_grow(l->ctx, (void **)&p->code.launches, &p->launches_capacity, p->code.n_launches + 1, sizeof *launch))
+        ct_fail(l->ctx, CT_ERR_MEMORY, "compile: out of host memory");
+    else
+        launch = &p->code.launches[p->code.n_launches++];
+    *launch = (ct_launch){.record = l->index};
+    launch->args.kernel = (uint16_t)kernel;
+    launch->args.dtype = (uint8_t)dtype;
+    launch->args.scalar = ct_scalars(l);
+    return &launch->args;
+}
+
+void ct_cost(ct_lowering *l, double flops, double bytes)
+{
+    ct_program *p = l->program;
+    ct_launch *launch = p->code.n_launches ? &p->code.launches[p->code.n_launches - 1] : &l->nowhere;
+    launch->flops = (float)flops;
+    launch->bytes = (float)bytes;
+}
+
+void ct_split_at(const ct_shape *s, int dim, ct_args *a)
+{
+    a->m = a->n = a->k = 1;
+    for (int i = 0; i < s->ndim; i++) *(i < dim ? &a->m : i == dim ? &a->n : &a->k) *= s->dim[i];
+}
+
+/* ---- iteration ------------------------------------------------------------------------------ */
+
+static void add_dim(ct_lowering *l, ct_args *a, int n_in, int64_t size, const int64_t *stride)
+{
+    for (int j = 0; j < n_in; j++)
+        if (stride[j] > INT32_MAX)
+            ct_fail(l->ctx, CT_ERR_UNSUPPORTED, "%s: %s is too large to be broadcast or transposed (strides have 32 bits)",
+                    ct_ops[l->record->op]->name, ct_shape_text(l->ctx, ct_in_shape(l, 0)));
+    /* Joins the dim before it if every input walks over both in one go. */
+    bool joins = a->ndim > 0;
+    for (int j = 0; joins && j < n_in; j++) joins = a->stride[j][a->ndim - 1] == stride[j] * size;
+    if (!joins) a->ndim++;
+    int d = a->ndim - 1;
+    a->shape[d] = joins ? a->shape[d] * size : size;
+    for (int j = 0; j < n_in; j++) a->stride[j][d] = (int32_t)stride[j];
+}
+
+void ct_iterate(ct_lowering *l, ct_args *a, const ct_shape *out, int n_in, const ct_shape *const *in)
+{
+    int64_t stride[CT_MAX_DIMS][CT_ARGS_INPUTS];
+    for (int j = 0; j < n_in; j++) {
+        int64_t step = 1;
+        for (int i = out->ndim; i-- > 0;) {
+            int d = i - (out->ndim - in[j]->ndim);
+            int64_t size = d < 0 ? 1 : in[j]->dim[d];
+            stride[i][j] = size == 1 ? 0 : step;
+            step *= size;
+        }
+    }
+    a->ndim = 0;
+    a->n = out->numel;
+    for (int i = 0; i < out->ndim && out->numel; i++)
+        if (out->dim[i] != 1) add_dim(l, a, n_in, out->dim[i], stride[i]);
+    if (a->ndim == 0) add_dim(l, a, n_in, 1, (int64_t[CT_ARGS_INPUTS]){0});
+}
+
+void ct_iterate_strided(ct_lowering *l, ct_args *a, const ct_shape *out, const int64_t *stride)
+{
+    a->ndim = 0;
+    a->n = out->numel;
+    for (int i = 0; i < out->ndim && out->numel; i++)
+        if (out->dim[i] != 1) add_dim(l, a, 1, out->dim[i], &stride[i]);
+    if (a->ndim == 0) add_dim(l, a, 1, 1, &(int64_t){0});
+}
+
+/* ---- elementwise ------------------------------------------------------------------------------ */
+
+static const uint16_t kernels[CT_OP_COUNT] = {
+#define CT_OF(name) [CT_OP_##name] = CT_KERNEL_##name
+    CT_OF(neg), CT_OF(abs), CT_OF(exp), CT_OF(expm1), CT_OF(log), CT_OF(log1p), CT_OF(sqrt), CT_OF(rsqrt), CT_OF(square),
+    CT_OF(reciprocal), CT_OF(sin), CT_OF(cos), CT_OF(tanh), CT_OF(sigmoid), CT_OF(relu), CT_OF(silu), CT_OF(softplus),
+    CT_OF(gelu), CT_OF(gelu_tanh), CT_OF(leaky_relu), CT_OF(elu), CT_OF(clamp), CT_OF(sign), CT_OF(cast),
+    CT_OF(add_scalar), CT_OF(mul_scalar), CT_OF(pow_scalar), CT_OF(add), CT_OF(sub), CT_OF(mul), CT_OF(div), CT_OF(pow),
+    CT_OF(maximum), CT_OF(minimum), CT_OF(gt), CT_OF(ge), CT_OF(lt), CT_OF(le), CT_OF(eq), CT_OF(where),
+#undef CT_OF
+};
+
+static const uint16_t act_grad_kernels[] = {
+    [CT_ACT_RELU] = CT_KERNEL_act_grad_relu,       [CT_ACT_TANH] = CT_KERNEL_act_grad_tanh,
+    [CT_ACT_SIGMOID] = CT_KERNEL_act_grad_sigmoid, [CT_ACT_GELU] = CT_KERNEL_act_grad_gelu,
+    [CT_ACT_SILU] = CT_KERNEL_act_grad_silu,       [CT_ACT_LEAKY_RELU] = CT_KERNEL_act_grad_leaky_relu,
+    [CT_ACT_GELU_TANH] = CT_KERNEL_act_grad_gelu_tanh,
+};
+
+/* p[0..2]: inputs, p[3]: output.  flags: how many scalars.  i[0]: the other dtype, of the output of a cast and a
+ * comparison, of the condition of a where. */
+void ct_lower_elementwise(ct_lowering *l)
+{
+    const ct_shape *out = ct_out_shape(l, 0), *in[CT_ARGS_INPUTS];
+    uint32_t n = ct_n_in(l);
+    double bytes = (double)ct_shape_bytes(out);
+    for (uint32_t i = 0; i < n; i++) in[i] = ct_in_shape(l, i), bytes += (double)ct_shape_bytes(in[i]);
+    uint16_t op = l->record->op;
+    uint16_t kernel = op == CT_OP_act_grad ? act_grad_kernels[ct_attr(l, 0)] : kernels[op];
+    ct_args *a = ct_emit(l, (ct_kernel_id)kernel, op == CT_OP_where ? in[1]->dtype : in[0]->dtype);
+    for (uint32_t i = 0; i < n; i++) a->p[i] = ct_in(l, i);
+    a->p[3] = ct_out(l, 0);
+    a->flags = l->record->n_scalar;
+    a->i[0] = op == CT_OP_where ? in[0]->dtype : out->dtype;
+    ct_iterate(l, a, out, (int)n, in);
+    ct_cost(l, 8 * (double)out->numel, bytes);
+}
+
+void ct_lower_copy(ct_lowering *l)
+{
+    const ct_shape *x = ct_in_shape(l, 0);
+    ct_args *a = ct_emit(l, CT_KERNEL_copy, x->dtype);
+    a->p[0] = ct_in(l, 0);
+    a->p[1] = ct_out(l, 0);
+    ct_iterate(l, a, x, 1, &x);
+    ct_cost(l, 0, 2 * (double)ct_shape_bytes(x));
+}
+
+/* ---- the whole ---------------------------------------------------------------------------------- */
+
+ct_status ct_program_lower(ct_context *ctx, ct_program *program)
+{
+    ct_lowering l = {.ctx = ctx, .program = program};
+    const ct_plan *plan = &program->plan;
+    for (uint32_t k = 0; k < plan->n_records; k++) {
+        l.record = &plan->records[k];
+        l.index = k;
+        if (!l.record->live || l.record->aliased || !ct_ops[l.record->op]->lower) continue;
+        ct_ops[l.record->op]->lower(&l);
+        if (ctx->status) return ctx->status;
+    }
+    return CT_OK;
+}

@@ -1,0 +1,48 @@
+/* Lowering: a planned record becomes launches. The interface that ops/ lower through;
+ * addresses are final here, and everything asked for has been checked by recording.
+ */
+#ifndef CUTAPE_PROGRAM_LOWER_H
+#define CUTAPE_PROGRAM_LOWER_H
+
+#include "args.h"
+#include "ops/op.h"
+
+uint32_t ct_n_in(const ct_lowering *);
+const ct_shape *ct_in_shape(const ct_lowering *, uint32_t i);
+const ct_shape *ct_out_shape(const ct_lowering *, uint32_t i);
+void *ct_in(const ct_lowering *, uint32_t i);
+/* NULL where nobody reads the output: a kernel with several leaves that one out. */
+void *ct_out(const ct_lowering *, uint32_t i);
+/* Operands a rewrite took out of the record (a zero that a store made needless). */
+bool ct_in_dropped(const ct_lowering *, uint32_t i);
+int64_t ct_attr(const ct_lowering *, uint32_t i);
+const ct_scalar *ct_scalars(const ct_lowering *);
+/* The planner lets the kernel add into its output. */
+bool ct_adds_to_output(const ct_lowering *);
+void *ct_scratch(const ct_lowering *);
+uint64_t ct_lowering_seed(const ct_lowering *);
+/* Host memory until the program is lowered, to build such bytes in; NULL with the error standing. */
+void *ct_lowering_host(ct_lowering *, size_t bytes);
+/* Plain bytes that the program keeps in device memory. */
+void *ct_constant_bytes(ct_lowering *, const void *data, size_t bytes);
+
+/* A new launch, zeroed but for kernel, dtype and scalars; valid until the next. On
+ * failure it still returns a place to write to, and the error stands. */
+ct_args *ct_emit(ct_lowering *, ct_kernel_id, int32_t dtype);
+/* What a launch costs: for the schedule of the CPU device and for the profiler. */
+void ct_cost(ct_lowering *, double flops, double bytes);
+
+/* Fill in the iteration over `out` with inputs broadcast to it, dims collapsed. */
+void ct_iterate(ct_lowering *, ct_args *, const ct_shape *out, int n_in, const ct_shape *const *in);
+/* The same with explicit element strides of one input, [ndim of out]. */
+void ct_iterate_strided(ct_lowering *, ct_args *, const ct_shape *out, const int64_t *stride);
+
+/* m, n, k = the elements before, in and behind a dim. */
+void ct_split_at(const ct_shape *, int dim, ct_args *);
+
+/* For every op that maps to one elementwise kernel. */
+void ct_lower_elementwise(ct_lowering *);
+/* Bytes of an input to the output, which has the same elements in row-major order. */
+void ct_lower_copy(ct_lowering *);
+
+#endif

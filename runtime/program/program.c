@@ -1,0 +1,331 @@
+/* The cache of programs: key, lookup, compilation, eviction, play. See program.h. */
+#include "program/program.h"
+
+#include "core/pool.h"
+
+#include <stdio.h>
+#include <string.h>
+
+ct_status ct_programs_open(ct_context *ctx)
+{
+    ctx->programs = ct_alloc(ctx, sizeof *ctx->programs);
+    return ctx->programs ? CT_OK : CT_ERR_MEMORY;
+}
+
+/* ---- arenas -------------------------------------------------------------------------------- */
+
+static void drop_arena(ct_context *ctx, ct_arena *arena)
+{
+    if (!arena || --arena->refs > 0) return;
+    ct_pool_give(ctx, arena->memory);
+    ct_free(ctx, arena);
+    ct_pool_trim(ctx);
+}
+
+#define ARENA_GRAIN ((size_t)64 << 10)
+
+/* Replace the largest arena by one that holds `bytes`; room to grow if the pool has it. */
+static ct_status grow_arena(ct_context *ctx, size_t bytes)
+{
+    ct_programs *ps = ctx->programs;
+    ct_arena *arena = ct_alloc(ctx, sizeof *arena);
+    if (!arena) return CT_ERR_MEMORY;
+    size_t needed = (bytes + ARENA_GRAIN - 1) / ARENA_GRAIN * ARENA_GRAIN, roomy = needed + needed / 2;
+    void *memory = NULL;
+    ct_status status = ct_pool_take(ctx, roomy, &memory);
+    if (status) roomy = bytes, status = ct_pool_take(ctx, roomy, &memory);
+    if (status) {
+        ct_free(ctx, arena);
+        return status;
+    }
+    *arena = (ct_arena){.memory = memory, .bytes = roomy, .refs = 1};
+    drop_arena(ctx, ps->arena);
+    ps->arena = arena;
+    return CT_OK;
+}
+
+void ct_programs_step_ended(ct_context *ctx)
+{
+    ct_programs *ps = ctx->programs;
+    if (!ps) return;
+    ps->step_arena = NULL;
+    ps->step_base = 0;
+}
+
+/* ---- the life of a program ----------------------------------------------------------------- */
+
+static void free_program(ct_context *ctx, ct_program *p)
+{
+    if (p->code.prepared) ctx->device->retire(ctx->device, &p->code);
+    for (size_t i = 0; i < p->n_blocks; i++) ct_pool_give(ctx, p->blocks[i]);
+    for (size_t i = 0; i < p->n_host; i++) ct_free(ctx, p->host[i]);
+    drop_arena(ctx, p->arena);
+    ct_plan_free(ctx, &p->plan);
+    void *memory[] = {p->key, p->code.launches, p->blocks, p->host, p->scalars, p->changes, p->bound, p};
+    for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) ct_free(ctx, memory[i]);
+}
+
+static void forget(ct_context *ctx, ct_program *p)
+{
+    ct_programs *ps = ctx->programs;
+    ct_program **link = &ps->buckets[p->hash % CT_PROGRAM_BUCKETS];
+    while (*link != p) link = &(*link)->chain;
+    *link = p->chain;
+    if (ps->newest == p) ps->newest = NULL;
+    if (ctx->tape && ctx->tape->last == p) {
+        ctx->tape->last = NULL;
+        snprintf(ctx->tape->why_not, sizeof ctx->tape->why_not, "its program was dropped from the cache");
+    }
+    ctx->stats.programs--;
+    free_program(ctx, p);
+}
+
+/* Values of this step may lie in the memory of the programs it played: those stay. */
+static void evict_oldest(ct_context *ctx)
+{
+    ct_program *oldest = NULL;
+    for (size_t i = 0; i < CT_PROGRAM_BUCKETS; i++)
+        for (ct_program *p = ctx->programs->buckets[i]; p; p = p->chain)
+            if (p->used_step != ctx->tape->step && (!oldest || p->used < oldest->used)) oldest = p;
+    if (oldest) forget(ctx, oldest);
+}
+
+void ct_programs_close(ct_context *ctx)
+{
+    ct_programs *ps = ctx->programs;
+    if (!ps) return;
+    for (size_t i = 0; i < CT_PROGRAM_BUCKETS; i++)
+        while (ps->buckets[i]) forget(ctx, ps->buckets[i]);
+    drop_arena(ctx, ps->arena);
+    ct_free(ctx, ps);
+    ctx->programs = NULL;
+}
+
+/* ---- compilation ------------------------------------------------------------------------------ */
+
+void *ct_program_block(ct_context *ctx, ct_program *p, size_t bytes)
+{
+    void *memory = NULL;
+    if (!ct_grow(ctx, (void **)&p->blocks, &p->blocks_capacity, p->n_blocks + 1, sizeof *p->blocks)) {
+        ct_fail(ctx, CT_ERR_MEMORY, "compile: out of host memory");
+        return NULL;
+    }
+    ct_status status = ct_pool_take(ctx, bytes, &memory);
+    if (status) {
+        ct_fail(ctx, status, "compile: no pool memory for %zu bytes (%lld in use, limit %zu)", bytes,
+                (long long)ctx->stats.pool_in_use, ctx->config.pool_bytes);
+        return NULL;
+    }
+    return p->blocks[p->n_blocks++] = memory;
+}
+
+/* Memory for the arena part of the plan: behind the kept values of the step if there
+ * is room, else in the largest arena, else in a larger one. */
+static ct_status plan_into_arena(ct_context *ctx, ct_program *p, bool final)
+{
+    ct_programs *ps = ctx->programs;
+    ct_status status = ct_plan_make(ctx, final, ps->step_base, &p->plan);
+    if (status) return ct_fail(ctx, status, "compile: out of host memory");
+    if (p->plan.end == p->plan.base) return CT_OK;
+    ct_arena *arena = ps->step_arena ? ps->step_arena : ps->arena;
+    if (!arena || p->plan.end > arena->bytes) {
+        if (ps->step_base) {
+            ct_plan_free(ctx, &p->plan);
+            status = ct_plan_make(ctx, final, 0, &p->plan);
+            if (status) return ct_fail(ctx, status, "compile: out of host memory");
+        }
+        bool fits = ps->arena && ps->arena != ps->step_arena && p->plan.end <= ps->arena->bytes;
+        if (!fits) status = grow_arena(ctx, p->plan.end);
+        if (status)
+            return ct_fail(ctx, status, "compile: the step needs %zu bytes at its peak; the pool has %lld in use, limit %zu",
+                           p->plan.end, (long long)ctx->stats.pool_in_use, ctx->config.pool_bytes);
+        arena = ps->arena;
+    }
+    p->arena = arena;
+    arena->refs++;
+    return CT_OK;
+}
+
+/* Under CT_POOL_DEBUG every value and scratch is a block of its own, so that tools see its edges. */
+static ct_status resolve_addresses(ct_context *ctx, ct_program *p)
+{
+    ct_plan *plan = &p->plan;
+    bool debug = ct_pool_debug(ctx);
+    for (uint32_t i = plan->n_externals; i < plan->n_values; i++) {
+        ct_plan_value *v = &plan->values[i];
+        if (v->offset == SIZE_MAX) continue;
+        v->address = debug ? ct_program_block(ctx, p, v->bytes) : p->arena->memory + v->offset;
+        if (!v->address) return ctx->status;
+    }
+    for (uint32_t i = plan->n_externals; i < plan->n_values; i++) {
+        uint32_t root = i;
+        while (plan->values[root].storage != root) root = plan->values[root].storage;
+        plan->values[i].address = plan->values[root].address;
+    }
+    for (uint32_t k = 0; k < plan->n_records; k++) {
+        ct_plan_record *r = &plan->records[k];
+        if (!r->scratch_bytes) continue;
+        r->scratch = debug ? ct_program_block(ctx, p, r->scratch_bytes) : p->arena->memory + r->scratch_offset;
+        if (!r->scratch) return ctx->status;
+    }
+    return CT_OK;
+}
+
+static ct_status copy_segment(ct_context *ctx, ct_program *p)
+{
+    const ct_tape *t = ctx->tape;
+    size_t n = p->plan.n_scalars;
+    p->n_bound = (uint32_t)t->n_bound;
+    p->n_key = t->n_key;
+    p->key = ct_alloc(ctx, t->n_key * sizeof *p->key);
+    p->scalars = ct_alloc(ctx, n * sizeof *p->scalars);
+    p->changes = ct_alloc(ctx, n * sizeof *p->changes);
+    p->bound = ct_alloc(ctx, t->n_bound * sizeof *p->bound);
+    if (!p->key || !p->scalars || !p->changes || !p->bound)
+        return ct_fail(ctx, CT_ERR_MEMORY, "compile: out of host memory");
+    memcpy(p->key, t->key, t->n_key * sizeof *p->key);
+    if (t->n_bound) memcpy(p->bound, t->bound, t->n_bound * sizeof *p->bound);
+    if (!n) return CT_OK;
+    p->code.n_scalars = (uint32_t)n;
+    p->code.scalars = ct_program_block(ctx, p, n * sizeof(ct_scalar));
+    if (!p->code.scalars) return ctx->status;
+    ct_status status = ctx->device->fill(ctx->device, p->code.scalars, 0, n * sizeof(ct_scalar));
+    return status ? ct_fail(ctx, status, "compile: %s", ctx->device->message) : CT_OK;
+}
+
+static ct_status compile(ct_context *ctx, bool final, uint64_t hash, ct_program **out)
+{
+    ct_program *p = ct_alloc(ctx, sizeof *p);
+    if (!p) return ct_fail(ctx, CT_ERR_MEMORY, "compile: out of host memory");
+    p->hash = hash;
+    ct_status status = plan_into_arena(ctx, p, final);
+    if (!status) status = resolve_addresses(ctx, p);
+    if (!status) status = copy_segment(ctx, p);
+    if (!status) status = ct_program_lower(ctx, p);
+    if (!status) {
+        status = ctx->device->prepare(ctx->device, &p->code);
+        if (status) ct_fail(ctx, status, "compile: %s", ctx->device->message);
+    }
+    if (status) {
+        free_program(ctx, p);
+        return status;
+    }
+    if (ctx->stats.programs >= CT_PROGRAM_LIMIT) evict_oldest(ctx);
+    ct_program **bucket = &ctx->programs->buckets[hash % CT_PROGRAM_BUCKETS];
+    p->chain = *bucket;
+    *bucket = p;
+    ctx->stats.programs++;
+    ctx->stats.compiles++;
+    *out = p;
+    return CT_OK;
+}
+
+/* ---- lookup -------------------------------------------------------------------------------------- */
+
+static uint64_t hash_key(const uint64_t *key, size_t n)
+{
+    uint64_t h = n;
+    for (size_t i = 0; i < n; i++) {
+        h = (h ^ key[i]) * 0x9e3779b97f4a7c15u;
+        h ^= h >> 29;
+    }
+    return h;
+}
+
+/* The front of the key: how the segment ends, and where the step's earlier values lie. */
+static void finish_key(ct_context *ctx, bool final)
+{
+    ct_tape *t = ctx->tape;
+    t->key[0] = (uint64_t)final | (uint64_t)ctx->training << 1;
+    t->key[1] = (uintptr_t)ctx->programs->step_arena;
+    t->key[2] = ctx->programs->step_base;
+}
+
+void ct_expect_cached(ct_context *ctx, bool expect)
+{
+    if (ctx && ctx->open) ctx->programs->expect_cached = expect;
+}
+
+/* A miss, when it matters: recompiling silently is what users of graph capture suffer from. */
+static ct_status note_miss(ct_context *ctx)
+{
+    ct_programs *ps = ctx->programs;
+    if (!ps->expect_cached && (!ps->newest || !ctx->config.log)) return CT_OK;
+    char text[600] = "no program was compiled before";
+    if (ps->newest) ct_program_explain_miss(ctx, ps->newest, text, sizeof text);
+    if (ps->expect_cached) return ct_fail(ctx, CT_ERR_STATE, "ct_expect_cached: a step is not in the cache: %s", text);
+    ct_log_line(ctx, "compiling program %lld: %s", (long long)ctx->stats.compiles + 1, text);
+    return CT_OK;
+}
+
+ct_status ct_program_get(ct_context *ctx, bool final, ct_program **out)
+{
+    ct_tape *t = ctx->tape;
+    finish_key(ctx, final);
+    uint64_t hash = hash_key(t->key, t->n_key);
+    ct_program *p = ctx->programs->buckets[hash % CT_PROGRAM_BUCKETS];
+    while (p && (p->hash != hash || p->n_key != t->n_key || memcmp(p->key, t->key, t->n_key * sizeof *t->key))) p = p->chain;
+    if (p) {
+        *out = p;
+        return CT_OK;
+    }
+    ct_status status = note_miss(ctx);
+    return status ? status : compile(ctx, final, hash, out);
+}
+
+/* ---- play ------------------------------------------------------------------------------------------ */
+
+static uint32_t note_change(ct_program *p, uint32_t n, uint32_t slot, double value)
+{
+    if (memcmp(&p->scalars[slot], &value, sizeof value) == 0) return n;
+    p->scalars[slot] = value;
+    p->changes[n] = (ct_scalar_change){slot, value};
+    return n + 1;
+}
+
+static ct_status play(ct_context *ctx, ct_program *p, int64_t n, uint32_t n_changes)
+{
+    ct_status status = ctx->device->play(ctx->device, &p->code, n, p->changes, n_changes);
+    if (status) return ct_fail(ctx, status, "play: %s", ctx->device->message);
+    p->used = ++ctx->programs->clock;
+    ctx->stats.launches += (int64_t)p->code.n_launches * n;
+    ctx->stats.nodes = p->code.n_launches;
+    return CT_OK;
+}
+
+/* Values that outlive an open segment get their addresses. */
+static void publish_kept(ct_context *ctx, const ct_program *p)
+{
+    ct_tape *t = ctx->tape;
+    const ct_plan *plan = &p->plan;
+    for (uint32_t i = plan->n_externals; i < plan->n_values; i++)
+        t->values[t->first_value + i - plan->n_externals].data = plan->values[i].kept ? plan->values[i].address : NULL;
+    if (plan->kept_end > plan->base) {
+        ctx->programs->step_arena = p->arena;
+        ctx->programs->step_base = plan->kept_end;
+    }
+}
+
+ct_status ct_program_play(ct_context *ctx, ct_program *p)
+{
+    const ct_tape *t = ctx->tape;
+    uint32_t changes = 0;
+    const double *scalars = t->scalars + t->first_scalar;
+    for (uint32_t i = 0; i < p->plan.n_scalars; i++) changes = note_change(p, changes, i, scalars[i]);
+    p->used_step = t->step;
+    ct_status status = play(ctx, p, 1, changes);
+    if (status) return status;
+    ctx->programs->newest = p;
+    if (!p->plan.final) publish_kept(ctx, p);
+    return CT_OK;
+}
+
+ct_status ct_program_replay(ct_context *ctx, ct_program *p, int64_t n)
+{
+    uint32_t changes = 0;
+    for (uint32_t i = 0; i < p->n_bound; i++)
+        changes = note_change(p, changes, p->bound[i].scalar, ctx->tape->bindings[p->bound[i].binding - 1]);
+    ct_status status = play(ctx, p, n, changes);
+    if (!status) ctx->stats.replays += n;
+    return status;
+}

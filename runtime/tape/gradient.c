@@ -1,0 +1,363 @@
+/* The reverse sweep: walks records backwards and appends what their gradient rules
+ * say, as ordinary records. ct_backward, ct_gradients and the .grad of leaves. */
+#include "core/pool.h"
+#include "device/device.h"
+#include "ops/op.h"
+#include "tape/tape.h"
+
+#include <string.h>
+
+/* ---- .grad ------------------------------------------------------------------------- */
+
+static ct_status leaf_ref(ct_context *ctx, const char *call, ct_tensor tensor, ct_ref *ref)
+{
+    ct_status status = ct_ready(ctx);
+    if (status) return status;
+    if (!ct_resolve(ctx, call, "the tensor", tensor, ref)) return ctx->status;
+    if (!ct_ref_is_leaf(*ref)) return ct_fail(ctx, CT_ERR_ARGUMENT, "%s: a step value is not a leaf", call);
+    return CT_OK;
+}
+
+ct_status ct_set_requires_grad(ct_context *ctx, ct_tensor tensor, bool requires_grad)
+{
+    ct_ref ref;
+    ct_status status = leaf_ref(ctx, "ct_set_requires_grad", tensor, &ref);
+    if (status) return status;
+    ct_shape shape = ct_shape_of(ctx, ref);
+    if (requires_grad && !ct_is_float(shape.dtype))
+        return ct_fail(ctx, CT_ERR_DTYPE, "ct_set_requires_grad: %s %s has no gradient; only f32 and f64 have",
+                       ct_ref_text(ctx, ref), ct_dtype_name(shape.dtype));
+    if (requires_grad && ct_leaf_at(ctx, ref)->grad == CT_REF_NONE) {
+        ct_ref grad = ct_leaf_make(ctx, "ct_set_requires_grad", &shape);
+        if (grad == CT_REF_NONE) return ctx->status;
+        ct_leaf_at(ctx, grad)->internal = true;
+        ct_leaf_at(ctx, ref)->grad = grad;
+    }
+    ct_leaf_at(ctx, ref)->value.requires_grad = requires_grad;
+    return CT_OK;
+}
+
+static ct_status grad_ref(ct_context *ctx, const char *call, ct_tensor tensor, ct_ref *grad)
+{
+    ct_ref ref;
+    ct_status status = leaf_ref(ctx, call, tensor, &ref);
+    if (status) return status;
+    *grad = ct_leaf_at(ctx, ref)->grad;
+    if (*grad == CT_REF_NONE)
+        return ct_fail(ctx, CT_ERR_STATE, "%s: %s does not require a gradient; call ct_set_requires_grad first", call,
+                       ct_ref_text(ctx, ref));
+    return CT_OK;
+}
+
+ct_tensor ct_grad(ct_context *ctx, ct_tensor tensor)
+{
+    ct_ref grad;
+    return grad_ref(ctx, "ct_grad", tensor, &grad) ? (ct_tensor){0} : ct_handle(ctx, grad);
+}
+
+ct_status ct_zero_grad(ct_context *ctx, ct_tensor tensor)
+{
+    ct_ref grad;
+    ct_status status = grad_ref(ctx, "ct_zero_grad", tensor, &grad);
+    if (status) return status;
+    return ct_tape_add_effect(ctx, &(ct_entry){.op = CT_OP_zero,
+                                               .phase = CT_PHASE_UPDATE,
+                                               .n_in = 1,
+                                               .in = &grad,
+                                               .access = &(uint8_t){CT_WRITE}});
+}
+
+void ct_no_grad_begin(ct_context *ctx)
+{
+    if (ctx) ctx->no_grad_depth++;
+}
+
+void ct_no_grad_end(ct_context *ctx)
+{
+    if (!ctx) return;
+    if (ctx->no_grad_depth > 0)
+        ctx->no_grad_depth--;
+    else if (ctx->open)
+        ct_fail(ctx, CT_ERR_STATE, "ct_no_grad_end: there is no ct_no_grad_begin to end");
+}
+
+/* ---- the sweep ------------------------------------------------------------------------ */
+
+#define RULE_INPUTS 8 /* differentiable ops have few inputs; longer lists take host memory */
+
+typedef struct sweep {
+    ct_context *ctx;
+    uint32_t serial;     /* marks adjoints of this sweep                             */
+    uint32_t path;       /* nonzero: only values marked with it lead to an input     */
+    bool retain;
+    ct_ref *leaves;      /* that got an adjoint, by first encounter                  */
+    size_t n_leaves, leaves_capacity;
+} sweep;
+
+static bool leads_to_input(const sweep *s, const ct_value *v) { return s->path ? v->path == s->path : v->requires_grad; }
+
+/* Add to the adjoint of a tensor. */
+static void contribute(sweep *s, ct_ref ref, ct_tensor g)
+{
+    ct_context *ctx = s->ctx;
+    ct_value *v = ct_value_at(ctx, ref);
+    if (v->sweep == s->serial) {
+        ct_tensor sum = ct_add(ctx, v->adjoint, g);
+        ct_value_at(ctx, ref)->adjoint = sum; /* the tape may have moved */
+        return;
+    }
+    v->sweep = s->serial;
+    v->adjoint = g;
+    if (!ct_ref_is_leaf(ref)) return;
+    if (!ct_grow(ctx, (void **)&s->leaves, &s->leaves_capacity, s->n_leaves + 1, sizeof *s->leaves))
+        ct_fail(ctx, CT_ERR_MEMORY, "backward: out of host memory");
+    else
+        s->leaves[s->n_leaves++] = ref;
+}
+
+/* The values a rule reads must still be those that the forward op read. */
+static bool check_versions(ct_context *ctx, const ct_record *r)
+{
+    const ct_operand *operands = &ctx->tape->operands[r->operand];
+    const ct_op *op = ct_ops[r->op];
+    for (uint32_t i = 0; i < r->n_in; i++) {
+        bool saved = i < 32 && (op->saved >> i & 1);
+        if (!saved || !ct_ref_is_leaf(operands[i].ref)) continue;
+        const ct_leaf_slot *leaf = ct_leaf_at(ctx, operands[i].ref);
+        if (leaf->version == operands[i].version) continue;
+        ct_fail(ctx, CT_ERR_STATE,
+                "backward: the gradient of %s reads %s, which %s has written since (version %u, recorded at %u)", op->name,
+                ct_ref_text(ctx, operands[i].ref), leaf->writer, leaf->version, operands[i].version);
+        return false;
+    }
+    return true;
+}
+
+/* Apply one record's rule. False with the error standing. */
+static bool sweep_record(sweep *s, uint32_t index)
+{
+    ct_context *ctx = s->ctx;
+    ct_tape *t = ctx->tape;
+    ct_record r = t->records[index]; /* a copy: the tape moves as the rule records */
+    const ct_op *op = ct_ops[r.op];
+    if (r.flags & CT_RECORD_SWEPT) {
+        ct_fail(ctx, CT_ERR_STATE,
+                "backward: %s was swept by an earlier backward of this step, which freed it; pass CT_RETAIN_GRAPH to "
+                "the first, or record it again",
+                op->name);
+        return false;
+    }
+    if (!check_versions(ctx, &r)) return false;
+
+    ct_tensor few_in[RULE_INPUTS], few_gin[RULE_INPUTS];
+    bool few_needs[RULE_INPUTS];
+    ct_ref few_refs[RULE_INPUTS];
+    void *many = NULL;
+    ct_adjoint a = {.n_in = r.n_in, .in = few_in, .needs = few_needs, .gin = few_gin};
+    ct_tensor *in = few_in;
+    bool *needs = few_needs;
+    ct_ref *refs = few_refs;
+    if (r.n_in > RULE_INPUTS) {
+        size_t each = 2 * sizeof(ct_tensor) + sizeof(ct_ref) + sizeof(bool);
+        many = ct_alloc(ctx, r.n_in * each);
+        if (!many) return ct_fail(ctx, CT_ERR_MEMORY, "backward: out of host memory"), false;
+        in = many;
+        a.gin = in + r.n_in;
+        refs = (ct_ref *)(a.gin + r.n_in);
+        needs = (bool *)(refs + r.n_in);
+        a.in = in;
+        a.needs = needs;
+    }
+    for (uint32_t i = 0; i < r.n_in; i++) {
+        refs[i] = t->operands[r.operand + i].ref;
+        in[i] = ct_handle(ctx, refs[i]);
+        needs[i] = leads_to_input(s, ct_value_at(ctx, refs[i]));
+        a.gin[i] = (ct_tensor){0};
+    }
+    for (uint32_t i = 0; i < r.n_out && i < 3; i++) {
+        ct_ref out = t->operands[r.operand + r.n_in + i].ref;
+        const ct_value *v = &t->values[out];
+        a.out[i] = ct_handle(ctx, out);
+        if (v->sweep == s->serial) a.g[i] = v->adjoint;
+    }
+    memcpy(a.attr, &t->attrs[r.attr], r.n_attr * sizeof *a.attr);
+    memcpy(a.scalar, &t->scalars[r.scalar], r.n_scalar * sizeof *a.scalar);
+
+    op->vjp(ctx, &a);
+    for (uint32_t i = 0; i < r.n_in && !ctx->status; i++)
+        if (needs[i] && a.gin[i].bits) contribute(s, refs[i], a.gin[i]);
+    ct_free(ctx, many);
+    if (ctx->status) return false;
+    if (!s->retain) ctx->tape->records[index].flags |= CT_RECORD_SWEPT;
+    return true;
+}
+
+static bool has_adjoint(const sweep *s, const ct_record *r)
+{
+    const ct_tape *t = s->ctx->tape;
+    const ct_operand *out = &t->operands[r->operand + r->n_in];
+    for (uint32_t i = 0; i < r->n_out; i++)
+        if (t->values[out[i].ref].sweep == s->serial && leads_to_input(s, &t->values[out[i].ref])) return true;
+    return false;
+}
+
+/* Give every root its seed: the caller's, or ones. */
+static bool seed_roots(sweep *s, const char *call, int n, const ct_tensor *roots, const ct_tensor *seeds, uint32_t *last)
+{
+    ct_context *ctx = s->ctx;
+    *last = 0;
+    for (int i = 0; i < n; i++) {
+        ct_ref root, seed;
+        if (!ct_resolve(ctx, call, "a root", roots[i], &root)) return false;
+        ct_shape shape = ct_shape_of(ctx, root);
+        if (!s->path && !ct_value_at(ctx, root)->requires_grad) {
+            ct_fail(ctx, CT_ERR_STATE, "%s: root %d, %s, does not require a gradient", call, i, ct_ref_text(ctx, root));
+            return false;
+        }
+        ct_tensor g = seeds ? seeds[i] : (ct_tensor){0};
+        if (g.bits) {
+            if (!ct_resolve(ctx, call, "a seed", g, &seed)) return false;
+            ct_shape given = ct_shape_of(ctx, seed);
+            if (!ct_shape_equal(&given, &shape) || given.dtype != shape.dtype) {
+                ct_fail(ctx, CT_ERR_SHAPE, "%s: root %d is %s %s, its seed is %s %s", call, i, ct_dtype_name(shape.dtype),
+                        ct_ref_text(ctx, root), ct_dtype_name(given.dtype), ct_ref_text(ctx, seed));
+                return false;
+            }
+        } else {
+            if (!ct_is_float(shape.dtype)) {
+                ct_fail(ctx, CT_ERR_DTYPE, "%s: root %d is %s; only f32 and f64 have gradients", call, i,
+                        ct_dtype_name(shape.dtype));
+                return false;
+            }
+            g = ct_constant(ctx, &shape, 1);
+        }
+        if (ctx->status) return false;
+        contribute(s, root, g);
+        if (ctx->status) return false;
+        if (!ct_ref_is_leaf(root) && ctx->tape->values[root].record >= *last) *last = ctx->tape->values[root].record + 1;
+    }
+    return true;
+}
+
+static bool run(sweep *s, const char *call, int n, const ct_tensor *roots, const ct_tensor *seeds)
+{
+    ct_context *ctx = s->ctx;
+    uint32_t last;
+    s->serial = ++ctx->tape->sweep;
+    if (!seed_roots(s, call, n, roots, seeds, &last)) return false;
+    for (uint32_t i = last; i-- > 0;) {
+        const ct_record *r = &ctx->tape->records[i];
+        if ((r->flags & CT_RECORD_GRAD) && has_adjoint(s, r) && !sweep_record(s, i)) return false;
+    }
+    return true;
+}
+
+static void accumulate_leaves(sweep *s)
+{
+    ct_context *ctx = s->ctx;
+    for (size_t i = 0; i < s->n_leaves && !ctx->status; i++) {
+        const ct_leaf_slot *leaf = ct_leaf_at(ctx, s->leaves[i]);
+        if (leaf->value.requires_grad) ct_accumulate(ctx, ct_handle(ctx, leaf->grad), leaf->value.adjoint);
+    }
+}
+
+static ct_status backward(ct_context *ctx, const char *call, int n, const ct_tensor *roots, const ct_tensor *seeds, int flags)
+{
+    if (n < 1 || !roots) return ct_fail(ctx, CT_ERR_ARGUMENT, "%s: no roots", call);
+    if (flags & ~CT_RETAIN_GRAPH)
+        return ct_fail(ctx, CT_ERR_ARGUMENT, "%s: flags %d; only CT_RETAIN_GRAPH has a meaning here", call, flags);
+    if (ctx->tape->sweeping) return ct_fail(ctx, CT_ERR_STATE, "%s: called from a gradient rule", call);
+    sweep s = {.ctx = ctx, .retain = flags & CT_RETAIN_GRAPH};
+    ctx->tape->sweeping = true;
+    if (run(&s, call, n, roots, seeds)) accumulate_leaves(&s);
+    ctx->tape->sweeping = false;
+    ct_free(ctx, s.leaves);
+    return ctx->status;
+}
+
+ct_status ct_backward(ct_context *ctx, ct_tensor root)
+{
+    ct_ref ref;
+    ct_status status = ct_ready(ctx);
+    if (status) return status;
+    if (!ct_resolve(ctx, "ct_backward", "the root", root, &ref)) return ctx->status;
+    if (ct_value_at(ctx, ref)->shape.numel != 1)
+        return ct_fail(ctx, CT_ERR_SHAPE, "ct_backward: the root %s has more than one element; use ct_backward_from",
+                       ct_ref_text(ctx, ref));
+    return backward(ctx, "ct_backward", 1, &root, NULL, 0);
+}
+
+ct_status ct_backward_from(ct_context *ctx, int n, const ct_tensor *roots, const ct_tensor *seeds, int flags)
+{
+    ct_status status = ct_ready(ctx);
+    return status ? status : backward(ctx, "ct_backward_from", n, roots, seeds, flags);
+}
+
+/* Mark all values of the step that depend on the inputs. */
+static bool mark_paths(ct_context *ctx, uint32_t path, int n, const ct_tensor *inputs)
+{
+    ct_tape *t = ctx->tape;
+    for (int i = 0; i < n; i++) {
+        ct_ref ref;
+        if (!ct_resolve(ctx, "ct_gradients", "an input", inputs[i], &ref)) return false;
+        if (!ct_value_at(ctx, ref)->requires_grad) {
+            ct_fail(ctx, CT_ERR_STATE, "ct_gradients: input %d, %s, does not require a gradient", i, ct_ref_text(ctx, ref));
+            return false;
+        }
+        ct_value_at(ctx, ref)->path = path;
+    }
+    for (size_t k = 0; k < t->n_records; k++) {
+        const ct_record *r = &t->records[k];
+        if (!(r->flags & CT_RECORD_GRAD)) continue;
+        const ct_operand *o = &t->operands[r->operand];
+        bool depends = false;
+        for (uint32_t i = 0; i < r->n_in && !depends; i++) depends = ct_value_at(ctx, o[i].ref)->path == path;
+        for (uint32_t i = 0; depends && i < r->n_out; i++) t->values[o[r->n_in + i].ref].path = path;
+    }
+    return true;
+}
+
+ct_status ct_gradients(ct_context *ctx, int n_out, const ct_tensor *outputs, const ct_tensor *seeds, int n_in,
+                       const ct_tensor *inputs, ct_tensor *grads, int flags)
+{
+    ct_status status = ct_ready(ctx);
+    if (status) return status;
+    if (n_out < 1 || n_in < 1 || !outputs || !inputs || !grads)
+        return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_gradients: no outputs, inputs or place for the gradients");
+    if (flags & ~(CT_RETAIN_GRAPH | CT_CREATE_GRAPH))
+        return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_gradients: unknown flags %d", flags);
+    ct_tape *t = ctx->tape;
+    if (t->sweeping) return ct_fail(ctx, CT_ERR_STATE, "ct_gradients: called from a gradient rule");
+    sweep s = {.ctx = ctx, .path = ++t->path, .retain = flags != 0};
+    if (!mark_paths(ctx, s.path, n_in, inputs)) return ctx->status;
+    t->sweeping = true;
+    t->sweep_keeps = flags & CT_CREATE_GRAPH;
+    if (run(&s, "ct_gradients", n_out, outputs, seeds))
+        for (int i = 0; i < n_in && !ctx->status; i++) {
+            ct_ref ref, grad;
+            if (!ct_resolve(ctx, "ct_gradients", "an input", inputs[i], &ref)) break;
+            const ct_value *v = ct_value_at(ctx, ref);
+            ct_shape shape = v->shape;
+            grads[i] = v->sweep == s.serial ? v->adjoint : ct_constant(ctx, &shape, 0);
+            if (!ctx->status && ct_resolve(ctx, "ct_gradients", "a gradient", grads[i], &grad)) ct_tape_keep(ctx, grad);
+        }
+    t->sweeping = t->sweep_keeps = false;
+    ct_free(ctx, s.leaves);
+    return ctx->status;
+}
+
+ct_status ct_jvp(ct_context *ctx, int n_in, const ct_tensor *inputs, const ct_tensor *tangents, int n_out,
+                 const ct_tensor *outputs, ct_tensor *out_tangents)
+{
+    (void)n_in, (void)inputs, (void)tangents, (void)n_out, (void)outputs, (void)out_tangents;
+    ct_status status = ct_ready(ctx);
+    return status ? status : ct_fail(ctx, CT_ERR_UNSUPPORTED, "ct_jvp: forward mode is not in this version");
+}
+
+ct_status ct_gradcheck(ct_context *ctx, ct_tensor (*f)(ct_context *, int, const ct_tensor *, void *), void *user, int n,
+                       const ct_tensor *inputs, double eps, double atol, double rtol)
+{
+    (void)f, (void)user, (void)n, (void)inputs, (void)eps, (void)atol, (void)rtol;
+    ct_status status = ct_ready(ctx);
+    return status ? status : ct_fail(ctx, CT_ERR_UNSUPPORTED, "ct_gradcheck: is not in this version");
+}

@@ -1,0 +1,124 @@
+/* What the contract has and this version has not: each answers CT_ERR_UNSUPPORTED. */
+#include "train/params.h"
+
+static ct_tensor missing_op(ct_context *ctx, const char *name)
+{
+    if (!ct_ready(ctx)) ct_fail(ctx, CT_ERR_UNSUPPORTED, "%s: is not in this version", name);
+    return (ct_tensor){0};
+}
+
+static ct_status missing_call(ct_context *ctx, const char *name)
+{
+    if (!ctx) return CT_ERR_ARGUMENT;
+    return ct_report(ctx, CT_ERR_UNSUPPORTED, "%s: is not in this version", name);
+}
+
+#define REDUCTION(name)                                                                                              \
+    ct_tensor ct_##name(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim)                     \
+    {                                                                                                                \
+        (void)x, (void)n_dims, (void)dims, (void)keepdim;                                                            \
+        return missing_op(ctx, #name);                                                                               \
+    }
+REDUCTION(amax)
+REDUCTION(amin)
+REDUCTION(logsumexp)
+
+ct_tensor ct_var(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim, int64_t correction)
+{
+    (void)x, (void)n_dims, (void)dims, (void)keepdim, (void)correction;
+    return missing_op(ctx, "var");
+}
+
+ct_tensor ct_slice(ct_context *ctx, ct_tensor x, int dim, int64_t start, int64_t stop)
+{
+    (void)x, (void)dim, (void)start, (void)stop;
+    return missing_op(ctx, "slice");
+}
+
+ct_tensor ct_concat(ct_context *ctx, int n, const ct_tensor *tensors, int dim)
+{
+    (void)n, (void)tensors, (void)dim;
+    return missing_op(ctx, "concat");
+}
+
+ct_tensor ct_embedding(ct_context *ctx, ct_tensor table, ct_tensor index)
+{
+    (void)table, (void)index;
+    return missing_op(ctx, "embedding");
+}
+
+ct_tensor ct_layer_norm(ct_context *ctx, ct_tensor x, ct_tensor gamma, ct_tensor beta, double eps)
+{
+    (void)x, (void)gamma, (void)beta, (void)eps;
+    return missing_op(ctx, "layer_norm");
+}
+
+ct_tensor ct_batch_norm(ct_context *ctx, ct_tensor x, ct_tensor gamma, ct_tensor beta, ct_tensor running_mean,
+                        ct_tensor running_var, double momentum, double eps)
+{
+    (void)x, (void)gamma, (void)beta, (void)running_mean, (void)running_var, (void)momentum, (void)eps;
+    return missing_op(ctx, "batch_norm");
+}
+
+ct_tensor ct_l1_loss(ct_context *ctx, ct_tensor x, ct_tensor y, ct_reduction reduction)
+{
+    (void)x, (void)y, (void)reduction;
+    return missing_op(ctx, "l1_loss");
+}
+
+ct_tensor ct_huber_loss(ct_context *ctx, ct_tensor x, ct_tensor y, double delta, ct_reduction reduction)
+{
+    (void)x, (void)y, (void)delta, (void)reduction;
+    return missing_op(ctx, "huber_loss");
+}
+
+ct_tensor ct_bce_with_logits(ct_context *ctx, ct_tensor x, ct_tensor y, ct_reduction reduction)
+{
+    (void)x, (void)y, (void)reduction;
+    return missing_op(ctx, "bce_with_logits");
+}
+
+ct_status ct_params_save(ct_params *params, const char *path)
+{
+    (void)path;
+    return missing_call(params ? params->ctx : NULL, "ct_params_save");
+}
+
+ct_status ct_params_load(ct_params *params, const char *path)
+{
+    (void)path;
+    return missing_call(params ? params->ctx : NULL, "ct_params_load");
+}
+
+ct_status ct_checkpoint_save(ct_context *ctx, const ct_checkpoint *checkpoint, const char *path)
+{
+    (void)checkpoint, (void)path;
+    return missing_call(ctx, "ct_checkpoint_save");
+}
+
+ct_status ct_checkpoint_load(ct_context *ctx, const ct_checkpoint *checkpoint, const char *path)
+{
+    (void)checkpoint, (void)path;
+    return missing_call(ctx, "ct_checkpoint_load");
+}
+
+ct_status ct_profile_begin(ct_context *ctx) { return missing_call(ctx, "ct_profile_begin"); }
+ct_status ct_profile_end(ct_context *ctx) { return missing_call(ctx, "ct_profile_end"); }
+
+ct_status ct_profile_table(ct_context *ctx, const char *path)
+{
+    (void)path;
+    return missing_call(ctx, "ct_profile_table");
+}
+
+ct_status ct_profile_trace(ct_context *ctx, const char *path)
+{
+    (void)path;
+    return missing_call(ctx, "ct_profile_trace");
+}
+
+ct_status ct_tape_to_dot(ct_context *ctx, const char *path)
+{
+    (void)path;
+    return missing_call(ctx, "ct_tape_to_dot");
+}
