@@ -125,12 +125,14 @@ RULE(add_scalar) { (void)ctx, GIN = G; }
 RULE(mul_scalar) { GIN = ct_mul_scalar(ctx, G, a->scalar[0]); }
 RULE(sign) { (void)ctx, (void)a; /* zero everywhere */ }
 
-/* 1 where x > 0, else alpha eˣ; not by y + alpha, which cancels. */
+/* 1 where x > 0, else alpha eˣ; not by y + alpha, which cancels. The exponential sees
+ * min(x, 0), so that it cannot overflow where it is not taken. */
 RULE(elu)
 {
     ct_shape scalar = ct_scalar_shape(ct_tensor_shape(ctx, X).dtype);
-    ct_tensor positive = ct_gt(ctx, X, ct_constant(ctx, &scalar, 0));
-    GIN = ct_where(ctx, positive, G, ct_mul(ctx, G, ct_mul_scalar(ctx, ct_exp(ctx, X), a->scalar[0])));
+    ct_tensor zero = ct_constant(ctx, &scalar, 0), below = ct_where(ctx, ct_lt(ctx, X, zero), X, zero);
+    ct_tensor slope = ct_mul_scalar(ctx, ct_exp(ctx, below), a->scalar[0]);
+    GIN = ct_where(ctx, ct_gt(ctx, X, zero), G, ct_mul(ctx, G, slope));
 }
 
 RULE(clamp)

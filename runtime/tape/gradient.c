@@ -294,14 +294,14 @@ ct_status ct_backward_from(ct_context *ctx, int n, const ct_tensor *roots, const
 }
 
 /* Mark all values of the step that depend on the inputs. */
-static bool mark_paths(ct_context *ctx, uint32_t path, int n, const ct_tensor *inputs)
+static bool mark_paths(ct_context *ctx, const char *call, uint32_t path, int n, const ct_tensor *inputs)
 {
     ct_tape *t = ctx->tape;
     for (int i = 0; i < n; i++) {
         ct_ref ref;
-        if (!ct_resolve(ctx, "ct_gradients", "an input", inputs[i], &ref)) return false;
+        if (!ct_resolve(ctx, call, "an input", inputs[i], &ref)) return false;
         if (!ct_value_at(ctx, ref)->requires_grad) {
-            ct_fail(ctx, CT_ERR_STATE, "ct_gradients: input %d, %s, does not require a gradient", i, ct_ref_text(ctx, ref));
+            ct_fail(ctx, CT_ERR_STATE, "%s: input %d, %s, does not require a gradient", call, i, ct_ref_text(ctx, ref));
             return false;
         }
         ct_value_at(ctx, ref)->path = path;
@@ -317,6 +317,30 @@ static bool mark_paths(ct_context *ctx, uint32_t path, int n, const ct_tensor *i
     return true;
 }
 
+/* ct_gradients and its uses: `call` is who asks. */
+static ct_status gradients(ct_context *ctx, const char *call, int n_out, const ct_tensor *outputs, const ct_tensor *seeds,
+                           int n_in, const ct_tensor *inputs, ct_tensor *grads, int flags)
+{
+    ct_tape *t = ctx->tape;
+    if (t->sweeping) return ct_fail(ctx, CT_ERR_STATE, "%s: called from a gradient rule", call);
+    sweep s = {.ctx = ctx, .path = ++t->path, .retain = flags != 0};
+    if (!mark_paths(ctx, call, s.path, n_in, inputs)) return ctx->status;
+    t->sweeping = true;
+    t->sweep_keeps = flags & CT_CREATE_GRAPH;
+    if (run(&s, call, n_out, outputs, seeds))
+        for (int i = 0; i < n_in && !ctx->status; i++) {
+            ct_ref ref, grad;
+            if (!ct_resolve(ctx, call, "an input", inputs[i], &ref)) break;
+            const ct_value *v = ct_value_at(ctx, ref);
+            ct_shape shape = v->shape;
+            grads[i] = v->sweep == s.serial ? v->adjoint : ct_constant(ctx, &shape, 0);
+            if (!ctx->status && ct_resolve(ctx, call, "a gradient", grads[i], &grad)) ct_tape_keep(ctx, grad);
+        }
+    t->sweeping = t->sweep_keeps = false;
+    ct_free(ctx, s.leaves);
+    return ctx->status;
+}
+
 ct_status ct_gradients(ct_context *ctx, int n_out, const ct_tensor *outputs, const ct_tensor *seeds, int n_in,
                        const ct_tensor *inputs, ct_tensor *grads, int flags)
 {
@@ -326,32 +350,38 @@ ct_status ct_gradients(ct_context *ctx, int n_out, const ct_tensor *outputs, con
         return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_gradients: no outputs, inputs or place for the gradients");
     if (flags & ~(CT_RETAIN_GRAPH | CT_CREATE_GRAPH))
         return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_gradients: unknown flags %d", flags);
-    ct_tape *t = ctx->tape;
-    if (t->sweeping) return ct_fail(ctx, CT_ERR_STATE, "ct_gradients: called from a gradient rule");
-    sweep s = {.ctx = ctx, .path = ++t->path, .retain = flags != 0};
-    if (!mark_paths(ctx, s.path, n_in, inputs)) return ctx->status;
-    t->sweeping = true;
-    t->sweep_keeps = flags & CT_CREATE_GRAPH;
-    if (run(&s, "ct_gradients", n_out, outputs, seeds))
-        for (int i = 0; i < n_in && !ctx->status; i++) {
-            ct_ref ref, grad;
-            if (!ct_resolve(ctx, "ct_gradients", "an input", inputs[i], &ref)) break;
-            const ct_value *v = ct_value_at(ctx, ref);
-            ct_shape shape = v->shape;
-            grads[i] = v->sweep == s.serial ? v->adjoint : ct_constant(ctx, &shape, 0);
-            if (!ctx->status && ct_resolve(ctx, "ct_gradients", "a gradient", grads[i], &grad)) ct_tape_keep(ctx, grad);
-        }
-    t->sweeping = t->sweep_keeps = false;
-    ct_free(ctx, s.leaves);
-    return ctx->status;
+    return gradients(ctx, "ct_gradients", n_out, outputs, seeds, n_in, inputs, grads, flags);
 }
 
+/* A dummy adjoint for an output: a value like any other, with a gradient. */
+static ct_tensor dummy_like(ct_context *ctx, ct_tensor output)
+{
+    ct_ref like, ref;
+    if (!ct_resolve(ctx, "ct_jvp", "an output", output, &like)) return (ct_tensor){0};
+    ct_shape shape = ct_shape_of(ctx, like);
+    if (!ct_want_float(ctx, "ct_jvp", like)) return (ct_tensor){0};
+    ct_tensor dummy = ct_constant(ctx, &shape, 0);
+    if (!ctx->status && ct_resolve(ctx, "ct_jvp", "a dummy", dummy, &ref)) ct_value_at(ctx, ref)->requires_grad = true;
+    return dummy;
+}
+
+/* A vjp is linear in its adjoint u, so J v is the vjp of u -> Jᵀu, with v as its adjoint. */
 ct_status ct_jvp(ct_context *ctx, int n_in, const ct_tensor *inputs, const ct_tensor *tangents, int n_out,
                  const ct_tensor *outputs, ct_tensor *out_tangents)
 {
-    (void)n_in, (void)inputs, (void)tangents, (void)n_out, (void)outputs, (void)out_tangents;
     ct_status status = ct_ready(ctx);
-    return status ? status : ct_fail(ctx, CT_ERR_UNSUPPORTED, "ct_jvp: forward mode is not in this version");
+    if (status) return status;
+    if (n_in < 1 || n_out < 1 || !inputs || !tangents || !outputs || !out_tangents)
+        return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_jvp: no inputs, tangents, outputs or place for their tangents");
+    ct_tensor *dummies = ct_alloc(ctx, (size_t)(n_in + n_out) * sizeof *dummies);
+    if (!dummies) return ct_fail(ctx, CT_ERR_MEMORY, "ct_jvp: out of host memory");
+    ct_tensor *pulled = dummies + n_out; /* Jᵀu */
+    for (int i = 0; i < n_out && !ctx->status; i++) dummies[i] = dummy_like(ctx, outputs[i]);
+    status = ctx->status;
+    if (!status) status = gradients(ctx, "ct_jvp", n_out, outputs, dummies, n_in, inputs, pulled, CT_CREATE_GRAPH);
+    if (!status) status = gradients(ctx, "ct_jvp", n_in, pulled, tangents, n_out, dummies, out_tangents, CT_RETAIN_GRAPH);
+    ct_free(ctx, dummies);
+    return status;
 }
 
 ct_status ct_gradcheck(ct_context *ctx, ct_tensor (*f)(ct_context *, int, const ct_tensor *, void *), void *user, int n,
