@@ -2,6 +2,7 @@
  * how wide the network's input and output must be, by looking at the data itself. */
 #include "data.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -147,6 +148,34 @@ static ct_status measure_labels(ct_context *ctx, ct_dataset *set, double *least,
 /* ---- opening and walking through it ----------------------------------------------------------------------
  */
 
+/* The scale and shift that give the features of a set of images mean 0 and deviation 1. */
+static ct_status measure_bytes(ct_context *ctx, train_data *data)
+{
+    ct_loader *loader;
+    int64_t n = ct_dataset_size(data->train), done = 0;
+    ct_loader_config config = {.batch = smaller(n, LABELS_AT_ONCE), .scale = 1};
+    ct_status status = ct_loader_create(data->train, &config, &loader);
+    if (status != CT_OK) return status;
+
+    double mean = 0, square = 0;
+    for (; done < n && status == CT_OK; done += smaller(n - done, config.batch)) {
+        double share = (double)smaller(n - done, config.batch) / (double)n;
+        ct_tensor x, y;
+        ct_loader_next(loader, &x, &y);
+        ct_tensor both[2] = {ct_mean(ctx, x, 0, NULL, false), ct_mean(ctx, ct_square(ctx, x), 0, NULL, false)};
+        mean += share * ct_item(ctx, both[0]);
+        square += share * ct_item(ctx, both[1]);
+        status = ct_step_end(ctx);
+    }
+    ct_loader_destroy(loader);
+    double deviation = sqrt(fmax(square - mean * mean, 0));
+    if (deviation > 0) {
+        data->scale = 1 / deviation;
+        data->shift = -mean / deviation;
+    }
+    return status;
+}
+
 enum { MOST_CLASSES = 1 << 16 };
 
 static bool measure(ct_context *ctx, train_data *data, char *message, size_t size)
@@ -192,7 +221,8 @@ bool data_open(ct_context *ctx, const train_options *o, train_data *data, char *
     if (status == CT_OK) {
         data->has_test = data->test != NULL;
         if (!data->test) data->test = data->train;
-        if (measure(ctx, data, message, size)) return true;
+        bool images = o->data == DATA_FASHION_MNIST || o->data == DATA_IDX;
+        if ((!images || measure_bytes(ctx, data) == CT_OK) && measure(ctx, data, message, size)) return true;
     }
     if (*message) return false;
     const char *advice =

@@ -12,6 +12,7 @@ typedef struct train_data {
     bool has_test;            /* false: results are on the training data */
     bool regression;
     int64_t features, outputs; /* widths of the network's input and output */
+    double scale, shift;       /* what loaders make of bytes: mean 0 and deviation 1 over the training data */
 } train_data;
 
 /* Loads, or generates, what the options name, and measures it. On failure `message` says why, in one line;

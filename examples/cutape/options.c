@@ -99,7 +99,7 @@ static const option table[N_OPTIONS] = {
     [WEIGHT_DECAY] = {"--weight-decay", "W", REAL, FIELD(weight_decay), 0, HUGE_VAL, NULL,
                       "a number from 0, such as 0.01", "(0; adamw: 0.01)"},
     [SCHEDULE] = CHOICE_OPTION("--schedule", schedule, schedule_choices,
-                               "constant, cosine, or step: a tenth after each third (constant)"),
+                               "constant, cosine, or step: a tenth after each third (cosine)"),
     [CLIP] = {"--clip", "NORM", REAL, FIELD(clip), DBL_MIN, HUGE_VAL, NULL, "a number above 0, such as 1.0",
               "largest norm of the gradient (none)"},
     [BATCH] = {"--batch", "N", COUNT, FIELD(batch), 1, 1 << 30, NULL, "a whole number from 1, such as 64",
@@ -385,6 +385,7 @@ options_result options_parse(int argc, char **argv, train_options *result, char 
         .activation = CT_ACT_RELU,
         .optimizer = OPTIMIZER_ADAM,
         .weight_decay = -1,
+        .schedule = SCHEDULE_COSINE,
         .batch = 64,
         .seed = 1,
     };

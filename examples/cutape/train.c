@@ -51,13 +51,14 @@ static void quiet(void *user, const char *message)
     (void)message;
 }
 
-static ct_status open_walk(walk *w, ct_dataset *set, int64_t batch, bool shuffle)
+static ct_status open_walk(walk *w, const train_data *data, ct_dataset *set, int64_t batch, bool shuffle)
 {
     w->n = ct_dataset_size(set);
     w->batch = smaller(batch, w->n);
     w->full = w->n / w->batch;
     w->rest = w->n % w->batch;
-    ct_loader_config config = {.batch = w->batch, .shuffle = shuffle};
+    ct_loader_config config = {
+        .batch = w->batch, .shuffle = shuffle, .scale = data->scale, .shift = data->shift};
     return ct_loader_create(set, &config, &w->loader);
 }
 
@@ -106,9 +107,9 @@ static bool set_up(run *r)
     if (ct_create(&config, &r->ctx) != CT_OK) return false;
     if (!data_open(r->ctx, o, &r->data, r->message, sizeof r->message)) return false;
 
-    if (open_walk(&r->training, r->data.train, o->batch, true) != CT_OK) return false;
-    if (open_walk(&r->test, r->data.test, EVALUATION_BATCH, false) != CT_OK) return false;
-    if (open_walk(&r->check, r->data.train, EVALUATION_BATCH, false) != CT_OK) return false;
+    if (open_walk(&r->training, &r->data, r->data.train, o->batch, true) != CT_OK) return false;
+    if (open_walk(&r->test, &r->data, r->data.test, EVALUATION_BATCH, false) != CT_OK) return false;
+    if (open_walk(&r->check, &r->data, r->data.train, EVALUATION_BATCH, false) != CT_OK) return false;
     if (create_network(r) != CT_OK || create_optimizer(r) != CT_OK) return false;
 
     r->steps = ct_loader_batches(r->training.loader);

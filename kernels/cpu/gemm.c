@@ -15,30 +15,44 @@
 /* ---- tiles ------------------------------------------------------------------------------------ */
 
 #define TILE_FLOPS 4e6
-#define MAX_TILES 32
+#define MAX_TILES 64
+#define GRAIN 16 /* a tile's sides are multiples of this */
+#define LEAST_ROWS 32
+#define LEAST_COLUMNS 48
 
 typedef struct tiling {
-    int64_t batches, tiles, step; /* a tile is `step` rows or columns */
-    bool by_columns;
+    int64_t batches, tall, wide;   /* products; tiles down and across each of them */
+    int64_t row_step, column_step; /* a tile's sides                               */
 } tiling;
+
+static int64_t step_of(int64_t size, int64_t tiles) { return ((size + tiles - 1) / tiles + GRAIN - 1) / GRAIN * GRAIN; }
 
 static tiling tile(const ct_args *a)
 {
-    tiling t = {.batches = 1, .tiles = 1, .by_columns = a->n > a->m};
+    tiling t = {.batches = 1, .tall = 1, .wide = 1};
     for (int d = 0; d < a->ndim; d++) t.batches *= a->shape[d];
-    int64_t size = t.by_columns ? a->n : a->m;
     double flops = 2.0 * (double)a->m * (double)a->n * (double)a->k;
-    while (t.tiles < MAX_TILES && flops / (double)(2 * t.tiles) >= TILE_FLOPS && size / (2 * t.tiles) >= 16) t.tiles *= 2;
-    t.step = (size + t.tiles - 1) / t.tiles;
-    t.step = (t.step + 15) / 16 * 16;
-    t.tiles = (size + t.step - 1) / (t.step ? t.step : 1);
+    /* Rows first: a tile that is wide packs and stores in longer runs. */
+    while (t.tall * t.wide < MAX_TILES && flops / (double)(2 * t.tall * t.wide) >= TILE_FLOPS) {
+        if (a->m / t.tall >= 2 * LEAST_ROWS)
+            t.tall *= 2;
+        else if (a->n / t.wide >= 2 * LEAST_COLUMNS)
+            t.wide *= 2;
+        else
+            break;
+    }
+    t.row_step = step_of(a->m, t.tall);
+    t.column_step = step_of(a->n, t.wide);
+    t.tall = (a->m + t.row_step - 1) / t.row_step;
+    t.wide = (a->n + t.column_step - 1) / t.column_step;
     return t;
 }
 
 static uint32_t grid(const ct_args *a)
 {
+    if (a->m == 0 || a->n == 0) return 0;
     tiling t = tile(a);
-    return a->m && a->n ? (uint32_t)(t.batches * t.tiles) : 0;
+    return (uint32_t)(t.batches * t.tall * t.wide);
 }
 
 /* ---- loops -------------------------------------------------------------------------------------- */
