@@ -5,20 +5,24 @@
 #define N(name) name##_f32
 #define M(name) name##f
 #define SCALAR f32
+#define INDEX int32_t
 #include CT_TEMPLATE
 #undef T
 #undef N
 #undef M
 #undef SCALAR
+#undef INDEX
 #define T double
 #define N(name) name##_f64
 #define M(name) name
 #define SCALAR f64
+#define INDEX int64_t
 #include CT_TEMPLATE
 #undef T
 #undef N
 #undef M
 #undef SCALAR
+#undef INDEX
 #undef CT_TEMPLATE
 
 #ifndef CT_BOTH

@@ -1,8 +1,9 @@
 /* Matrix products: C [m,n] = act(op(A) op(B) + bias), or C += op(A) op(B).
  *
- * Large f32 products go to a library (oneDNN, else CBLAS); small ones, where its call
- * costs more than the product, and f64 go to the loops here. A product is cut into
- * tiles by its shape alone, so that bits do not depend on the number of threads.
+ * Large f32 products go to a library (oneDNN, else CBLAS). The loops here do f64, and
+ * what small networks have: at those sizes they are as fast, and they allocate nothing.
+ * A product is cut into tiles by its shape alone, so that bits do not depend on the
+ * number of threads.
  * p: A, B, C, bias.  i: lda, ldb, ldc, flags.  flags: activation.
  */
 #include "cpu.h"
@@ -18,7 +19,7 @@
 #define MAX_TILES 64
 #define GRAIN 16 /* a tile's sides are multiples of this */
 #define LEAST_ROWS 32
-#define LEAST_COLUMNS 48
+#define LEAST_COLUMNS 64
 
 typedef struct tiling {
     int64_t batches, tall, wide;   /* products; tiles down and across each of them */
@@ -32,14 +33,12 @@ static tiling tile(const ct_args *a)
     tiling t = {.batches = 1, .tall = 1, .wide = 1};
     for (int d = 0; d < a->ndim; d++) t.batches *= a->shape[d];
     double flops = 2.0 * (double)a->m * (double)a->n * (double)a->k;
-    /* Rows first: a tile that is wide packs and stores in longer runs. */
+    /* A transposed B is packed, once for every row of tiles: then it is cut across first. */
+    const bool across_first = a->i[3] & CT_GEMM_TB;
     while (t.tall * t.wide < MAX_TILES && flops / (double)(2 * t.tall * t.wide) >= TILE_FLOPS) {
-        if (a->m / t.tall >= 2 * LEAST_ROWS)
-            t.tall *= 2;
-        else if (a->n / t.wide >= 2 * LEAST_COLUMNS)
-            t.wide *= 2;
-        else
-            break;
+        const bool tall = a->m / t.tall >= 2 * LEAST_ROWS, wide = a->n / t.wide >= 2 * LEAST_COLUMNS;
+        if (!tall && !wide) break;
+        *(wide && (across_first || !tall) ? &t.wide : &t.tall) *= 2;
     }
     t.row_step = step_of(a->m, t.tall);
     t.column_step = step_of(a->n, t.wide);
@@ -63,6 +62,12 @@ static uint32_t grid(const ct_args *a)
 #define VECTOR_BYTES 32
 #else
 #define VECTOR_BYTES 16
+#endif
+
+#if defined __GNUC__ && !defined __clang__
+#define CT_CAN_SHUFFLE 1
+#else
+#define CT_CAN_SHUFFLE 0
 #endif
 
 #define ROWS 6     /* of a register block; with two vectors a row it fits 16 registers */

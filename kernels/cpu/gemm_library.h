@@ -11,8 +11,9 @@
 #include <cblas.h>
 #endif
 
-/* Below this many multiply-adds the call costs more than it saves. */
-#define CT_GEMM_LIBRARY_FROM ((int64_t)1 << 18)
+/* From this many multiply-adds on its blocking for the caches pays for what a call costs: it
+ * allocates its own buffers each time. */
+#define CT_GEMM_LIBRARY_FROM ((int64_t)1 << 23)
 
 /* C = op(A) op(B), or C += ..., row-major; false if there is no library or the product is small. */
 static inline bool ct_gemm_library_f32(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
