@@ -45,9 +45,8 @@ void ct_free(ct_context *ctx, void *memory)
         free(memory);
 }
 
-bool ct_grow(ct_context *ctx, void **array, size_t *capacity, size_t need, size_t element_bytes)
+bool ct_grow_slow(ct_context *ctx, void **array, size_t *capacity, size_t need, size_t element_bytes)
 {
-    if (need <= *capacity) return true;
     size_t wanted = *capacity ? *capacity : 64;
     while (wanted < need) wanted *= 2;
     if (wanted > SIZE_MAX / element_bytes) return false;

@@ -52,7 +52,11 @@ struct ct_context {
 void *ct_alloc(ct_context *, size_t bytes);
 void ct_free(ct_context *, void *);
 /* Grow an array to hold at least `need` elements (doubling); false if out of memory. */
-bool ct_grow(ct_context *, void **array, size_t *capacity, size_t need, size_t element_bytes);
+bool ct_grow_slow(ct_context *, void **array, size_t *capacity, size_t need, size_t element_bytes);
+static inline bool ct_grow(ct_context *ctx, void **array, size_t *capacity, size_t need, size_t element_bytes)
+{
+    return need <= *capacity || ct_grow_slow(ctx, array, capacity, need, element_bytes);
+}
 
 /* Record an error that stands until ct_clear_error, and drop the pending segment.
  * For recording calls. Returns the status. Keeps the first error. */

@@ -106,13 +106,6 @@ const char *ct_ref_text(ct_context *ctx, ct_ref ref)
 
 static uint64_t tag_of(const ct_context *ctx) { return (uint64_t)(ctx->tag & TAG_MASK) << 54; }
 
-ct_leaf_slot *ct_leaf_at(ct_context *ctx, ct_ref ref) { return &ctx->tensors->leaves[ref & ~CT_REF_LEAF]; }
-
-ct_value *ct_value_at(ct_context *ctx, ct_ref ref)
-{
-    return ct_ref_is_leaf(ref) ? &ct_leaf_at(ctx, ref)->value : &ctx->tape->values[ref];
-}
-
 ct_tensor ct_handle(ct_context *ctx, ct_ref ref)
 {
     uint64_t bits = tag_of(ctx) | (ref & ~CT_REF_LEAF);

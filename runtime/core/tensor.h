@@ -72,9 +72,9 @@ bool ct_resolve(ct_context *, const char *op, const char *what, ct_tensor, ct_re
 /* The same for a call that leaves no standing error. */
 ct_status ct_resolve_query(ct_context *, const char *op, ct_tensor, ct_ref *out);
 ct_tensor ct_handle(ct_context *, ct_ref);
-ct_value *ct_value_at(ct_context *, ct_ref);
 static inline bool ct_ref_is_leaf(ct_ref ref) { return (ref & CT_REF_LEAF) != 0; }
-ct_leaf_slot *ct_leaf_at(ct_context *, ct_ref);
+static inline ct_leaf_slot *ct_leaf_at(ct_context *ctx, ct_ref ref) { return &ctx->tensors->leaves[ref & ~CT_REF_LEAF]; }
+/* ct_value_at, for leaves and step values, stands in tape/tape.h. */
 
 /* A zeroed leaf; CT_REF_NONE on failure, with the error standing. */
 ct_ref ct_leaf_make(ct_context *, const char *op, const ct_shape *);

@@ -222,14 +222,21 @@ static ct_status compile(ct_context *ctx, bool final, uint64_t hash, ct_program 
 
 /* ---- lookup -------------------------------------------------------------------------------------- */
 
+static uint64_t mix(uint64_t h, uint64_t word)
+{
+    h = (h ^ word) * 0x9e3779b97f4a7c15u;
+    return h ^ h >> 29;
+}
+
+/* Four chains side by side: one would wait for its own multiplications. */
 static uint64_t hash_key(const uint64_t *key, size_t n)
 {
-    uint64_t h = n;
-    for (size_t i = 0; i < n; i++) {
-        h = (h ^ key[i]) * 0x9e3779b97f4a7c15u;
-        h ^= h >> 29;
-    }
-    return h;
+    uint64_t h[4] = {n, 1, 2, 3};
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        for (int j = 0; j < 4; j++) h[j] = mix(h[j], key[i + (size_t)j]);
+    for (; i < n; i++) h[i % 4] = mix(h[i % 4], key[i]);
+    return mix(mix(h[0], h[1]), mix(h[2], h[3]));
 }
 
 /* The front of the key: how the segment ends, and where the step's earlier values lie. */

@@ -96,6 +96,11 @@ typedef struct ct_tape {
 /* Words at the front of a key, filled in when the segment ends. */
 #define CT_KEY_HEADER 3
 
+static inline ct_value *ct_value_at(ct_context *ctx, ct_ref ref)
+{
+    return ct_ref_is_leaf(ref) ? &ct_leaf_at(ctx, ref)->value : &ctx->tape->values[ref];
+}
+
 ct_status ct_tape_open(ct_context *);
 void ct_tape_close(ct_context *);
 
