@@ -3,7 +3,7 @@
  * math function, SCALAR the field of ct_scalar. */
 #define T float
 #define N(name) name##_f32
-#define M(name) name##f
+#define M(name) CT_F32_##name
 #define SCALAR f32
 #define INDEX int32_t
 #include CT_TEMPLATE

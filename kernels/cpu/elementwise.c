@@ -6,7 +6,7 @@
  */
 #include "cpu.h"
 
-#include <math.h>
+#include "vmath.h"
 #include <string.h>
 
 /* ---- rows -------------------------------------------------------------------------------- */
@@ -114,7 +114,7 @@ static inline void for_rows(const ct_args *a, uint32_t first, uint32_t last, int
 #define K(c) ((T)(c))
 
 #define T float
-#define M(name) name##f
+#define M(name) CT_F32_##name
 #define CT_UNARY(name, formula) UNARY_BODY(name, float, f32, f32, formula)
 #define CT_BINARY(name, formula) BINARY_BODY(name, float, float, f32, f32, formula)
 #define CT_COMPARE(name, formula) BINARY_BODY(name, float, float, f32, f32, formula)

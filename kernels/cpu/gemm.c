@@ -10,7 +10,7 @@
 
 #include "gemm_library.h"
 
-#include <math.h>
+#include "vmath.h"
 #include <string.h>
 
 /* ---- tiles ------------------------------------------------------------------------------------ */

@@ -1,7 +1,7 @@
 /* Losses with their gradients, in one pass over the input; see runtime/ops/loss.c. */
 #include "cpu.h"
 
-#include <math.h>
+#include "vmath.h"
 
 enum { REDUCE_MEAN, REDUCE_SUM, REDUCE_NONE };
 

@@ -2,7 +2,7 @@
  * exponential overflows; log_softmax is x - max - log Σ, in that order. */
 #include "cpu.h"
 
-#include <math.h>
+#include "vmath.h"
 
 #define CT_TEMPLATE "norm.inc"
 #include "both_floats.h"

@@ -6,7 +6,7 @@
  */
 #include "cpu.h"
 
-#include <math.h>
+#include "vmath.h"
 #include <string.h>
 
 /* The row that a block belongs to: the last that begins at or before it. */

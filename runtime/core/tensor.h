@@ -21,8 +21,8 @@ typedef uint32_t ct_ref;
 typedef struct ct_value {
     ct_shape shape;
     void *data;               /* device address; NULL for a value that was not played or not kept */
+    uint64_t segment;         /* serial of the segment that has this tensor among its externals */
     uint32_t record;          /* that makes it (step values)                                  */
-    uint32_t segment;         /* serial of the segment that has this tensor among its externals */
     uint32_t external;        /* its number there                                            */
     uint32_t sweep;           /* serial of the sweep that `adjoint` belongs to               */
     uint32_t path;            /* serial of the ct_gradients whose inputs it depends on       */

@@ -38,7 +38,7 @@ static void import_records(ct_context *ctx, ct_plan *p)
 {
     const ct_tape *t = ctx->tape;
     size_t first_operand = t->records[t->first_record].operand, first_attr = t->records[t->first_record].attr;
-    memcpy(p->attrs, t->attrs + first_attr, p->n_attrs * sizeof *p->attrs);
+    if (p->n_attrs) memcpy(p->attrs, t->attrs + first_attr, p->n_attrs * sizeof *p->attrs);
     for (uint32_t k = 0; k < p->n_records; k++) {
         const ct_record *r = &t->records[t->first_record + k];
         p->records[k] = (ct_plan_record){.op = r->op,

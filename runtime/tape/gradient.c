@@ -180,8 +180,8 @@ static bool sweep_record(sweep *s, uint32_t index)
         a.out[i] = ct_handle(ctx, out);
         if (v->sweep == s->serial) a.g[i] = v->adjoint;
     }
-    memcpy(a.attr, &t->attrs[r.attr], r.n_attr * sizeof *a.attr);
-    memcpy(a.scalar, &t->scalars[r.scalar], r.n_scalar * sizeof *a.scalar);
+    if (r.n_attr) memcpy(a.attr, &t->attrs[r.attr], r.n_attr * sizeof *a.attr);
+    if (r.n_scalar) memcpy(a.scalar, &t->scalars[r.scalar], r.n_scalar * sizeof *a.scalar);
 
     op->vjp(ctx, &a);
     for (uint32_t i = 0; i < r.n_in && !ctx->status; i++)

@@ -133,7 +133,8 @@ static ct_record *append(ct_context *ctx, const ct_entry *e)
         v->shape = e->out[i];
         v->data = NULL;
         v->record = (uint32_t)t->n_records;
-        v->segment = v->sweep = v->path = 0;
+        v->segment = 0;
+        v->sweep = v->path = 0;
         v->requires_grad = grad && ct_is_float(v->shape.dtype);
         operands[e->n_in + i] = (ct_operand){ref, 0, CT_WRITE};
     }

@@ -66,7 +66,7 @@ typedef struct ct_tape {
     size_t n_values, n_records, n_operands, n_attrs, n_scalars, n_bound;
     size_t values_capacity, records_capacity, operands_capacity, attrs_capacity, scalars_capacity, bound_capacity;
 
-    uint32_t segment;                   /* serial of the pending segment, and where it starts: */
+    uint64_t segment;                   /* serial of the pending segment, and where it starts: */
     size_t first_value, first_record, first_scalar;
     ct_ref *externals;                  /* leaves and earlier values it names, by first use */
     size_t n_externals, externals_capacity;
