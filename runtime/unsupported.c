@@ -13,11 +13,11 @@ static ct_status missing_call(ct_context *ctx, const char *name)
     return ct_report(ctx, CT_ERR_UNSUPPORTED, "%s: is not in this version", name);
 }
 
-#define REDUCTION(name)                                                                                              \
-    ct_tensor ct_##name(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim)                     \
-    {                                                                                                                \
-        (void)x, (void)n_dims, (void)dims, (void)keepdim;                                                            \
-        return missing_op(ctx, #name);                                                                               \
+#define REDUCTION(name)                                                                                                \
+    ct_tensor ct_##name(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim)                       \
+    {                                                                                                                  \
+        (void)x, (void)n_dims, (void)dims, (void)keepdim;                                                              \
+        return missing_op(ctx, #name);                                                                                 \
     }
 REDUCTION(amax)
 REDUCTION(amin)

@@ -40,9 +40,10 @@ CT_API ct_status ct_dataset_create(ct_context *ctx, int64_t n, ct_dtype xd, int 
                                    const int64_t *x_shape, const void *x, ct_dtype yd, int y_ndim,
                                    const int64_t *y_shape, const void *y, ct_dataset **out);
 
-/* Makes a data set from a pair of IDX files (MNIST's format), plain or .gz: images [n, ..] and labels [n],
- * of unsigned bytes. CT_ERR_IO: missing, truncated, malformed, or the counts differ. A file call: leaves
- * no error standing. CT_ERR_UNSUPPORTED: an element type other than bytes, or .gz in a build without zlib. */
+/* Makes a data set from a pair of IDX files (MNIST's format), plain or .gz: images [n, ..] of any IDX type
+ * (bytes stay U8), labels [n] of integers. CT_ERR_IO: missing, truncated, malformed, labels that are not
+ * integers or have more than one dim, or counts that differ; the message names the file. A file call:
+ * leaves no error standing. */
 CT_API ct_status ct_dataset_load_idx(ct_context *ctx, const char *images, const char *labels,
                                      ct_dataset **out);
 

@@ -284,7 +284,7 @@ CT_API ct_tensor ct_batch_norm(ct_context *ctx, ct_tensor x, ct_tensor gamma, ct
 /* ---- random: the same bits on every device, from the seed, the step and the place in it --------------- */
 
 /* Training: y = x m / (1 - p), m = 0 with probability p, else 1, drawn anew at each step and replay;  dx =
- * dy m / (1 - p). Otherwise y = x. CT_ERR_ARGUMENT: p outside [0, 1). */
+ * dy m / (1 - p); p = 1 gives zeros. Otherwise y = x. CT_ERR_ARGUMENT: p outside [0, 1]. */
 CT_API ct_tensor ct_dropout(ct_context *ctx, ct_tensor x, double p);
 
 /* y uniform in [0, 1), drawn anew at each step and replay; dtype F32 or F64. No inputs, no gradient.
@@ -316,7 +316,7 @@ CT_API ct_tensor ct_huber_loss(ct_context *ctx, ct_tensor x, ct_tensor y, double
  * I64 (U8 too); NONE gives [n].
  * A row whose label is ignore_index contributes nothing; MEAN divides by the number of the other rows, NaN
  * if there are none. dlogits[i] = g (softmax(logits[i]) - q), 0 for an ignored row; none for labels. Any
- * other label outside [0, c) is the caller's error, and its row's loss is not specified.
+ * other label outside [0, c) is the caller's error, and makes the loss and its row of dlogits NaN.
  * CT_ERR_SHAPE: not [n, c] and [n]. CT_ERR_DTYPE: labels not integers. CT_ERR_ARGUMENT: s outside [0, 1]. */
 CT_API ct_tensor ct_cross_entropy(ct_context *ctx, ct_tensor logits, ct_tensor labels, double label_smoothing,
                                   int64_t ignore_index, ct_reduction reduction);

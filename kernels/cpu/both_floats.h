@@ -26,5 +26,8 @@
 #undef CT_TEMPLATE
 
 #ifndef CT_BOTH
-#define CT_BOTH(name) {[F32] = name##_f32, [F64] = name##_f64}
+#define CT_BOTH(name)                                                                                                  \
+    {                                                                                                                  \
+        [F32] = name##_f32, [F64] = name##_f64                                                                         \
+    }
 #endif

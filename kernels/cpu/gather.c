@@ -15,7 +15,8 @@ static uint32_t grid(const ct_args *a) { return (uint32_t)((a->m + ROWS - 1) / R
 static void copy_row(const ct_args *a, int64_t from, int64_t to)
 {
     const size_t x_bytes = (size_t)a->shape[0], y_bytes = (size_t)a->k;
-    if (a->p[4]) memcpy((char *)a->p[4] + (size_t)to * y_bytes, (const char *)a->p[1] + (size_t)from * y_bytes, y_bytes);
+    if (a->p[4])
+        memcpy((char *)a->p[4] + (size_t)to * y_bytes, (const char *)a->p[1] + (size_t)from * y_bytes, y_bytes);
     if (!a->p[3]) return;
     if (!a->flags) {
         memcpy((char *)a->p[3] + (size_t)to * x_bytes, (const char *)a->p[0] + (size_t)from * x_bytes, x_bytes);

@@ -70,8 +70,8 @@ static uint32_t grid(const ct_args *a)
 #define CT_CAN_SHUFFLE 0
 #endif
 
-#define ROWS 6     /* of a register block; with two vectors a row it fits 16 registers */
-#define DEPTH 256  /* of a packed panel of B                                           */
+#define ROWS 6    /* of a register block; with two vectors a row it fits 16 registers */
+#define DEPTH 256 /* of a packed panel of B                                           */
 
 #define CT_TEMPLATE "gemm.inc"
 #include "both_floats.h"

@@ -23,9 +23,10 @@ static inline bool ct_gemm_library_f32(bool ta, bool tb, int64_t m, int64_t n, i
 #if defined CT_HAVE_ONEDNN
     return dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, 1, a, lda, b, ldb, add ? 1 : 0, c, ldc) == dnnl_success;
 #elif defined CT_HAVE_CBLAS
-    if (m > INT32_MAX || n > INT32_MAX || k > INT32_MAX || lda > INT32_MAX || ldb > INT32_MAX || ldc > INT32_MAX) return false;
-    cblas_sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k, 1, a,
-                (int)lda, b, (int)ldb, add ? 1 : 0, c, (int)ldc);
+    if (m > INT32_MAX || n > INT32_MAX || k > INT32_MAX || lda > INT32_MAX || ldb > INT32_MAX || ldc > INT32_MAX)
+        return false;
+    cblas_sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k,
+                1, a, (int)lda, b, (int)ldb, add ? 1 : 0, c, (int)ldc);
     return true;
 #else
     (void)ta, (void)tb, (void)a, (void)lda, (void)b, (void)ldb, (void)add, (void)c, (void)ldc;
@@ -36,7 +37,8 @@ static inline bool ct_gemm_library_f32(bool ta, bool tb, int64_t m, int64_t n, i
 static inline bool ct_gemm_library_f64(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const double *a, int64_t lda,
                                        const double *b, int64_t ldb, bool add, double *c, int64_t ldc)
 {
-    (void)ta, (void)tb, (void)m, (void)n, (void)k, (void)a, (void)lda, (void)b, (void)ldb, (void)add, (void)c, (void)ldc;
+    (void)ta, (void)tb, (void)m, (void)n, (void)k, (void)a, (void)lda, (void)b, (void)ldb, (void)add, (void)c,
+        (void)ldc;
     return false;
 }
 

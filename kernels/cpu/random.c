@@ -10,21 +10,23 @@
 
 static inline ct_bits4 bits_at(const ct_args *a, int64_t group)
 {
-    return ct_philox(ct_random_key((uint64_t)a->i[0], (uint64_t)a->i[1]), (uint64_t)group, (uint64_t) * (const int64_t *)a->p[1]);
+    return ct_philox(ct_random_key((uint64_t)a->i[0], (uint64_t)a->i[1]), (uint64_t)group,
+                     (uint64_t) * (const int64_t *)a->p[1]);
 }
 
 /* y = x / (1 - p) where the word is at least p 2^32, else 0. */
-#define DROPOUT(T, suffix, field)                                                                                     \
-    static void dropout_##suffix(const ct_args *a, uint32_t first, uint32_t last)                                     \
-    {                                                                                                                 \
-        const T *x = a->p[2], scale = a->scalar[1].field;                                                             \
-        T *y = a->p[0];                                                                                               \
-        const uint64_t threshold = (uint64_t)(a->scalar[0].f64 * 0x1p32);                                             \
-        int64_t i = ct_first_element(first), end = ct_last_element(last, a->n);                                       \
-        while (i < end) {                                                                                             \
-            ct_bits4 bits = bits_at(a, i / 4);                                                                        \
-            for (int64_t stop = ct_min(i + 4, end); i < stop; i++) y[i] = bits.word[i & 3] >= threshold ? x[i] * scale : 0; \
-        }                                                                                                             \
+#define DROPOUT(T, suffix, field)                                                                                      \
+    static void dropout_##suffix(const ct_args *a, uint32_t first, uint32_t last)                                      \
+    {                                                                                                                  \
+        const T *x = a->p[2], scale = a->scalar[1].field;                                                              \
+        T *y = a->p[0];                                                                                                \
+        const uint64_t threshold = (uint64_t)(a->scalar[0].f64 * 0x1p32);                                              \
+        int64_t i = ct_first_element(first), end = ct_last_element(last, a->n);                                        \
+        while (i < end) {                                                                                              \
+            ct_bits4 bits = bits_at(a, i / 4);                                                                         \
+            for (int64_t stop = ct_min(i + 4, end); i < stop; i++)                                                     \
+                y[i] = bits.word[i & 3] >= threshold ? x[i] * scale : 0;                                               \
+        }                                                                                                              \
     }
 DROPOUT(float, f32, f32)
 DROPOUT(double, f64, f64)
@@ -69,8 +71,8 @@ static void randn_f64(const ct_args *a, uint32_t first, uint32_t last)
     while (i < end) {
         ct_bits4 bits = bits_at(a, i / 2);
         double normal[2];
-        ct_normal_pair(ct_uniform_f64(bits.word[0], bits.word[1]), ct_uniform_f64(bits.word[2], bits.word[3]), &normal[0],
-                       &normal[1]);
+        ct_normal_pair(ct_uniform_f64(bits.word[0], bits.word[1]), ct_uniform_f64(bits.word[2], bits.word[3]),
+                       &normal[0], &normal[1]);
         for (int64_t stop = ct_min(i + 2, end); i < stop; i++) y[i] = normal[i & 1];
     }
 }
@@ -82,7 +84,10 @@ static void advance_i64(const ct_args *a, uint32_t first, uint32_t last)
     ++*(int64_t *)a->p[0];
 }
 
-#define BOTH(name) {[F32] = name##_f32, [F64] = name##_f64}
+#define BOTH(name)                                                                                                     \
+    {                                                                                                                  \
+        [F32] = name##_f32, [F64] = name##_f64                                                                         \
+    }
 const ct_cpu_kernel CT_CPU(dropout) = {.grid = ct_grid_elements, .body = BOTH(dropout)};
 const ct_cpu_kernel CT_CPU(rand) = {.grid = ct_grid_elements, .body = BOTH(rand)};
 const ct_cpu_kernel CT_CPU(randn) = {.grid = ct_grid_elements, .body = BOTH(randn)};

@@ -9,8 +9,14 @@
 #include "vmath.h"
 #include <string.h>
 
-/* The row that a block belongs to: the last that begins at or before it. */
-static const ct_tensor_row *row_of(const ct_args *a, int64_t block)
+/* What a block covers: elements [from, to) of a row's tensors. */
+typedef struct span {
+    const ct_tensor_row *row;
+    int64_t from, to;
+} span;
+
+/* The row of a block is the last that begins at or before it. */
+static span span_of(const ct_args *a, int64_t block)
 {
     const ct_tensor_row *rows = a->p[0];
     int64_t low = 0, high = a->m - 1;
@@ -21,7 +27,8 @@ static const ct_tensor_row *row_of(const ct_args *a, int64_t block)
         else
             high = middle - 1;
     }
-    return &rows[low];
+    int64_t from = (block - rows[low].first_block) * CT_BLOCK_ELEMENTS;
+    return (span){&rows[low], from, ct_min(from + CT_BLOCK_ELEMENTS, rows[low].n)};
 }
 
 static uint32_t grid_rows(const ct_args *a) { return (uint32_t)a->k; }

@@ -132,6 +132,8 @@ void ct_drop(ct_context *ctx)
     if (atomic_fetch_sub(&ctx->refs, 1) == 1) ct_free(ctx, ctx);
 }
 
+#define MAX_THREADS 256
+
 static ct_status check_config(ct_context *ctx)
 {
     const ct_config *c = &ctx->config;
@@ -141,12 +143,12 @@ static ct_status check_config(ct_context *ctx)
         return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_create: math is %d; use CT_MATH_F32, _TF32 or _BF16", c->math);
     if (c->math != CT_MATH_F32)
         return ct_fail(ctx, CT_ERR_UNSUPPORTED, "ct_create: the CPU device has CT_MATH_F32 only");
-    if (c->detect_anomaly)
-        return ct_fail(ctx, CT_ERR_UNSUPPORTED, "ct_create: detect_anomaly is not in this version");
+    if (c->detect_anomaly) return ct_fail(ctx, CT_ERR_UNSUPPORTED, "ct_create: detect_anomaly is not in this version");
     if (c->stream)
         return ct_fail(ctx, CT_ERR_UNSUPPORTED, "ct_create: the CPU device has no streams; leave stream NULL");
-    if (c->cpu_threads < 0)
-        return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_create: cpu_threads is %d; use 0 (automatic) or more", c->cpu_threads);
+    if (c->cpu_threads < 0 || c->cpu_threads > MAX_THREADS)
+        return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_create: cpu_threads is %d; use 0 (automatic) to %d", c->cpu_threads,
+                       MAX_THREADS);
     if (!c->host_alloc != !c->host_free)
         return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_create: give both host_alloc and host_free, or neither");
     return CT_OK;

@@ -30,9 +30,9 @@ struct ct_context {
     bool open;       /* between a successful ct_create and ct_destroy   */
     uint32_t tag;    /* marks this context's tensor handles             */
 
-    ct_status status;                       /* the error that stands, CT_OK if none            */
-    char message[CT_MESSAGE_BYTES];         /* of the error that stands, or of the last failure */
-    char scratch[CT_MESSAGE_BYTES];         /* for building the parts of a message              */
+    ct_status status;               /* the error that stands, CT_OK if none            */
+    char message[CT_MESSAGE_BYTES]; /* of the error that stands, or of the last failure */
+    char scratch[CT_MESSAGE_BYTES]; /* for building the parts of a message              */
     size_t scratch_turn;
 
     struct ct_device *device;     /* device/device.h    */

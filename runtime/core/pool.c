@@ -13,9 +13,9 @@ typedef struct block {
     char *memory;
     size_t bytes;
     bool is_free, starts_slab;
-    struct block *before, *after;      /* neighbours in the slab, by address */
-    struct block *newer, *older;       /* free list                          */
-    struct block *next_in_bucket;      /* taken blocks, hashed by address    */
+    struct block *before, *after; /* neighbours in the slab, by address */
+    struct block *newer, *older;  /* free list                          */
+    struct block *next_in_bucket; /* taken blocks, hashed by address    */
 } block;
 
 #define BUCKETS 1024

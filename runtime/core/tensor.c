@@ -15,13 +15,17 @@
 static const struct {
     const char *name;
     size_t bytes;
-} dtypes[] = {[CT_F32] = {"f32", 4}, [CT_F64] = {"f64", 8}, [CT_I32] = {"i32", 4}, [CT_U8] = {"u8", 1}, [CT_I64] = {"i64", 8}};
+} dtypes[] = {
+    [CT_F32] = {"f32", 4}, [CT_F64] = {"f64", 8}, [CT_I32] = {"i32", 4}, [CT_U8] = {"u8", 1}, [CT_I64] = {"i64", 8}};
 
 #define N_DTYPES ((int32_t)(sizeof dtypes / sizeof *dtypes))
 
 size_t ct_dtype_bytes(int32_t dtype) { return dtypes[dtype].bytes; }
 
-const char *ct_dtype_name(int32_t dtype) { return dtype >= 0 && dtype < N_DTYPES ? dtypes[dtype].name : "unknown dtype"; }
+const char *ct_dtype_name(int32_t dtype)
+{
+    return dtype >= 0 && dtype < N_DTYPES ? dtypes[dtype].name : "unknown dtype";
+}
 
 bool ct_shape_make(ct_context *ctx, const char *op, ct_dtype dtype, int ndim, const int64_t *dims, ct_shape *out)
 {
@@ -130,7 +134,8 @@ static const char *look_up(ct_context *ctx, ct_tensor tensor, ct_ref *out)
         *out = index | CT_REF_LEAF;
         return NULL;
     }
-    if (generation != (ctx->tape->step & GENERATION_MASK)) return "is a value of an earlier step, or of one that failed";
+    if (generation != (ctx->tape->step & GENERATION_MASK))
+        return "is a value of an earlier step, or of one that failed";
     if (index >= ctx->tape->n_values) return "is no tensor of this context";
     *out = index;
     return NULL;
@@ -308,7 +313,8 @@ ct_tensor ct_wrap(ct_context *ctx, ct_dtype dtype, int ndim, const int64_t *shap
     ct_shape s;
     if (ct_ready(ctx) || !ct_shape_make(ctx, "ct_wrap", dtype, ndim, shape, &s)) return (ct_tensor){0};
     if (!memory || (uintptr_t)memory % ct_dtype_bytes(s.dtype)) {
-        ct_fail(ctx, CT_ERR_ARGUMENT, "ct_wrap: memory %p is %s", memory, memory ? "not aligned to its elements" : "NULL");
+        ct_fail(ctx, CT_ERR_ARGUMENT, "ct_wrap: memory %p is %s", memory,
+                memory ? "not aligned to its elements" : "NULL");
         return (ct_tensor){0};
     }
     ct_ref ref = take_slot(ctx, "ct_wrap", &s);
@@ -513,8 +519,11 @@ ct_status ct_print(ct_context *ctx, ct_tensor tensor, const char *label)
     }
     ct_shape shape = {.dtype = info.dtype, .ndim = info.ndim, .numel = info.numel};
     memcpy(shape.dim, info.shape, sizeof shape.dim);
-    ct_log_line(ctx, "%s %s %s", label ? label : info.name ? info.name : "tensor", ct_dtype_name(info.dtype),
-           ct_shape_text(ctx, &shape));
+    ct_log_line(ctx, "%s %s %s",
+                label       ? label
+                : info.name ? info.name
+                            : "tensor",
+                ct_dtype_name(info.dtype), ct_shape_text(ctx, &shape));
     int64_t columns = info.ndim ? info.shape[info.ndim - 1] : 1, rows = columns ? info.numel / columns : 0;
     for (int64_t r = 0; r < rows && r < PRINTED_ROWS; r++) {
         char line[PRINTED_COLUMNS * 16 + 32];

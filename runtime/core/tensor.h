@@ -20,23 +20,23 @@ typedef uint32_t ct_ref;
 /* What leaves and step values share. */
 typedef struct ct_value {
     ct_shape shape;
-    void *data;               /* device address; NULL for a value that was not played or not kept */
-    uint64_t segment;         /* serial of the segment that has this tensor among its externals */
-    uint32_t record;          /* that makes it (step values)                                  */
-    uint32_t external;        /* its number there                                            */
-    uint32_t sweep;           /* serial of the sweep that `adjoint` belongs to               */
-    uint32_t path;            /* serial of the ct_gradients whose inputs it depends on       */
+    void *data;        /* device address; NULL for a value that was not played or not kept */
+    uint64_t segment;  /* serial of the segment that has this tensor among its externals */
+    uint32_t record;   /* that makes it (step values)                                  */
+    uint32_t external; /* its number there                                            */
+    uint32_t sweep;    /* serial of the sweep that `adjoint` belongs to               */
+    uint32_t path;     /* serial of the ct_gradients whose inputs it depends on       */
     ct_tensor adjoint;
     bool requires_grad;
 } ct_value;
 
 typedef struct ct_leaf_slot {
     ct_value value;
-    uint32_t generation;      /* odd while the slot is taken                              */
-    uint32_t version;         /* counts the writes, recorded or not                       */
-    const char *writer;       /* the op or call that wrote last                           */
-    uint64_t used_step;       /* the last step with a record that names this leaf         */
-    ct_ref grad, counter;     /* its .grad; the append count of a ring                    */
+    uint32_t generation;  /* odd while the slot is taken                              */
+    uint32_t version;     /* counts the writes, recorded or not                       */
+    const char *writer;   /* the op or call that wrote last                           */
+    uint64_t used_step;   /* the last step with a record that names this leaf         */
+    ct_ref grad, counter; /* its .grad; the append count of a ring                    */
     bool owns_data, released, internal;
     char *name;
 } ct_leaf_slot;
@@ -73,7 +73,10 @@ bool ct_resolve(ct_context *, const char *op, const char *what, ct_tensor, ct_re
 ct_status ct_resolve_query(ct_context *, const char *op, ct_tensor, ct_ref *out);
 ct_tensor ct_handle(ct_context *, ct_ref);
 static inline bool ct_ref_is_leaf(ct_ref ref) { return (ref & CT_REF_LEAF) != 0; }
-static inline ct_leaf_slot *ct_leaf_at(ct_context *ctx, ct_ref ref) { return &ctx->tensors->leaves[ref & ~CT_REF_LEAF]; }
+static inline ct_leaf_slot *ct_leaf_at(ct_context *ctx, ct_ref ref)
+{
+    return &ctx->tensors->leaves[ref & ~CT_REF_LEAF];
+}
 /* ct_value_at, for leaves and step values, stands in tape/tape.h. */
 
 /* A zeroed leaf; CT_REF_NONE on failure, with the error standing. */

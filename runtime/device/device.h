@@ -10,17 +10,17 @@
 /* One kernel launch of a program. */
 typedef struct ct_launch {
     _Alignas(16) ct_args args;
-    uint32_t record;     /* of the plan, that it came from          */
-    float flops, bytes;  /* what it computes, what it moves         */
-    uint32_t schedule;   /* the device's own                        */
+    uint32_t record;    /* of the plan, that it came from          */
+    float flops, bytes; /* what it computes, what it moves         */
+    uint32_t schedule;  /* the device's own                        */
 } ct_launch;
 
 /* What a device plays. */
 typedef struct ct_code {
     ct_launch *launches;
     uint32_t n_launches, n_scalars;
-    ct_scalar *scalars;  /* device memory, one slot a scalar        */
-    void *prepared;      /* the device's own                        */
+    ct_scalar *scalars; /* device memory, one slot a scalar        */
+    void *prepared;     /* the device's own                        */
 } ct_code;
 
 /* A scalar slot that takes another value from this play on. */

@@ -19,7 +19,7 @@
 
 #define SERIAL(state) ((uint32_t)((state) >> 32))
 #define TASKS(state) ((uint32_t)((state) >> 16 & 0xffff))
-#define NEXT(state) ((uint32_t)((state) & 0xffff))
+#define NEXT(state) ((uint32_t)((state)&0xffff))
 
 struct ct_threads {
     ct_context *ctx;
@@ -34,7 +34,7 @@ struct ct_threads {
     void (*task)(void *, uint32_t);
     void *arg;
     void (*on_start)(void);
-    int n;              /* threads of our own */
+    int n; /* threads of our own */
     pthread_t *threads;
 };
 
@@ -53,7 +53,8 @@ static bool work(ct_threads *t)
     unsigned long long state = atomic_load_explicit(&t->state, memory_order_acquire);
     bool worked = false;
     while (NEXT(state) < TASKS(state)) {
-        if (!atomic_compare_exchange_weak_explicit(&t->state, &state, state + 1, memory_order_acq_rel, memory_order_acquire))
+        if (!atomic_compare_exchange_weak_explicit(&t->state, &state, state + 1, memory_order_acq_rel,
+                                                   memory_order_acquire))
             continue;
         t->task(t->arg, NEXT(state));
         atomic_fetch_add_explicit(&t->done, 1, memory_order_release);

@@ -100,10 +100,7 @@ static const char *skip_blanks(const char *p)
     return p;
 }
 
-static bool is_blank(const line *l)
-{
-    return skip_blanks(l->text) == l->text + l->length;
-}
+static bool is_blank(const line *l) { return skip_blanks(l->text) == l->text + l->length; }
 
 /* ---- numbers -------------------------------------------------------------- */
 
@@ -115,10 +112,7 @@ typedef struct number {
     int exponent;
 } number;
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /* The exponent at p, if there is one: e or E, a sign, digits. Returns where it ends. */
 static const char *scan_exponent(const char *p, int *exponent)
@@ -244,9 +238,8 @@ static ct_status report_cell(csv *c, const line *l, int64_t column, const cell *
                          "expected %s",
                          c->in.name, l->number, column + 1, expected);
     }
-    return ct_report(c->in.ctx, CT_ERR_IO,
-                     "%s: line %" PRId64 ", column %" PRId64 ": expected %s, found '%s'", c->in.name,
-                     l->number, column + 1, expected, cell_text(v, text));
+    return ct_report(c->in.ctx, CT_ERR_IO, "%s: line %" PRId64 ", column %" PRId64 ": expected %s, found '%s'",
+                     c->in.name, l->number, column + 1, expected, cell_text(v, text));
 }
 
 static ct_status report_not_a_number(csv *c, const line *l, int64_t column, const char *begin)
@@ -296,8 +289,7 @@ static ct_status grow_table(csv *c, const line *l)
         ct_grow(c->in.ctx, &c->y, &c->y_capacity, rows, sizeof(float))) {
         return CT_OK;
     }
-    return ct_report(c->in.ctx, CT_ERR_MEMORY, "%s: line %" PRId64 ": no memory for the table", c->in.name,
-                     l->number);
+    return ct_report(c->in.ctx, CT_ERR_MEMORY, "%s: line %" PRId64 ": no memory for the table", c->in.name, l->number);
 }
 
 static ct_status parse_row(csv *c, const line *l)
@@ -369,14 +361,14 @@ static ct_status inspect_first_line(csv *c, const line *l, bool *is_header)
 static ct_status set_target(csv *c, int target_column)
 {
     if (c->columns < 2) {
-        return ct_report(c->in.ctx, CT_ERR_IO, "%s: line 1: expected at least 2 columns, found %" PRId64,
-                         c->in.name, c->columns);
+        return ct_report(c->in.ctx, CT_ERR_IO, "%s: line 1: expected at least 2 columns, found %" PRId64, c->in.name,
+                         c->columns);
     }
     c->target = target_column < 0 ? c->columns + target_column : target_column;
     if (c->target < 0 || c->target >= c->columns) {
         return ct_report(c->in.ctx, CT_ERR_IO,
-                         "%s: line 1: target column %d is out of range: the file has %" PRId64 " columns",
-                         c->in.name, target_column, c->columns);
+                         "%s: line 1: target column %d is out of range: the file has %" PRId64 " columns", c->in.name,
+                         target_column, c->columns);
     }
     return CT_OK;
 }
@@ -438,8 +430,7 @@ static ct_status read_table(csv *c, ct_context *ctx, const char *path, int targe
 static void take_table(csv *c, ct_array_file *x, ct_array_file *y)
 {
     int64_t width = c->columns - 1;
-    *x = (ct_array_file){
-        .dtype = CT_F32, .ndim = 2, .shape = {c->rows, width}, .numel = c->rows * width, .data = c->x};
+    *x = (ct_array_file){.dtype = CT_F32, .ndim = 2, .shape = {c->rows, width}, .numel = c->rows * width, .data = c->x};
     *y = (ct_array_file){.dtype = CT_F32, .ndim = 2, .shape = {c->rows, 1}, .numel = c->rows, .data = c->y};
     if (c->classes)
         *y = (ct_array_file){.dtype = CT_I32, .ndim = 1, .shape = {c->rows}, .numel = c->rows, .data = c->y};
@@ -454,8 +445,7 @@ ct_status ct_csv_read(ct_context *ctx, const char *path, int target_column, bool
     if (y) memset(y, 0, sizeof *y);
     if (!ctx) return CT_ERR_ARGUMENT;
     if (!path) return ct_report(ctx, CT_ERR_ARGUMENT, "reading a CSV file: the path is NULL");
-    if (!x || !y)
-        return ct_report(ctx, CT_ERR_ARGUMENT, "%s: reading a CSV file: a result pointer is NULL", path);
+    if (!x || !y) return ct_report(ctx, CT_ERR_ARGUMENT, "%s: reading a CSV file: a result pointer is NULL", path);
 
     csv c = {.classes = classes};
     ct_status status = read_table(&c, ctx, path, target_column);

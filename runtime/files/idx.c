@@ -23,10 +23,7 @@ static uint64_t big_endian(const unsigned char *from, int bytes)
     return value;
 }
 
-static void convert_u8(void *to, const unsigned char *from, size_t n)
-{
-    memcpy(to, from, n);
-}
+static void convert_u8(void *to, const unsigned char *from, size_t n) { memcpy(to, from, n); }
 
 static void convert_i8(void *to, const unsigned char *from, size_t n)
 {
@@ -82,8 +79,7 @@ static const char *shape_text(const ct_array_file *array, char text[MAX_SHAPE_TE
 {
     int used = 0;
     for (int d = 0; d < array->ndim; d++) {
-        used += snprintf(text + used, (size_t)(MAX_SHAPE_TEXT - used), "%c%" PRId64, d ? ',' : '[',
-                         array->shape[d]);
+        used += snprintf(text + used, (size_t)(MAX_SHAPE_TEXT - used), "%c%" PRId64, d ? ',' : '[', array->shape[d]);
     }
     snprintf(text + used, (size_t)(MAX_SHAPE_TEXT - used), "]");
     return text;
@@ -95,9 +91,8 @@ static ct_status read_header_bytes(ct_reader *in, unsigned char *to, size_t byte
     ct_status status = ct_reader_read(in, to, bytes, &got);
     if (status != CT_OK || got == bytes) return status;
     if (offset + got == 0) return ct_report(in->ctx, CT_ERR_IO, "%s: the file is empty", in->name);
-    return ct_report(in->ctx, CT_ERR_IO,
-                     "%s: truncated in the IDX header: expected %zu bytes of it, found %zu", in->name,
-                     offset + bytes, offset + got);
+    return ct_report(in->ctx, CT_ERR_IO, "%s: truncated in the IDX header: expected %zu bytes of it, found %zu",
+                     in->name, offset + bytes, offset + got);
 }
 
 /* numel, if the data can be addressed both as stored and as converted. */
@@ -109,9 +104,8 @@ static ct_status count_elements(ct_reader *in, const idx_type *type, ct_array_fi
     int64_t numel = 1;
     for (int d = 0; d < out->ndim; d++) {
         if (out->shape[d] == 0) {
-            return ct_report(in->ctx, CT_ERR_IO,
-                             "%s: the IDX header gives the shape %s: dimension %d is zero", in->name,
-                             shape_text(out, text), d);
+            return ct_report(in->ctx, CT_ERR_IO, "%s: the IDX header gives the shape %s: dimension %d is zero",
+                             in->name, shape_text(out, text), d);
         }
         if (numel > limit / out->shape[d]) {
             return ct_report(in->ctx, CT_ERR_IO,
@@ -144,9 +138,8 @@ static ct_status read_header(ct_reader *in, const idx_type **type, ct_array_file
                          in->name, magic[2]);
     }
     if (magic[3] == 0 || magic[3] > CT_MAX_DIMS) {
-        return ct_report(in->ctx, CT_ERR_IO,
-                         "%s: unsupported IDX array: expected 1 to %d dimensions, found %d", in->name,
-                         CT_MAX_DIMS, magic[3]);
+        return ct_report(in->ctx, CT_ERR_IO, "%s: unsupported IDX array: expected 1 to %d dimensions, found %d",
+                         in->name, CT_MAX_DIMS, magic[3]);
     }
     out->dtype = (*type)->dtype;
     out->ndim = magic[3];
@@ -177,8 +170,7 @@ static ct_status report_trailing(ct_reader *in, const ct_array_file *out, int64_
 static ct_status report_memory(ct_reader *in, const ct_array_file *out)
 {
     char text[MAX_SHAPE_TEXT];
-    return ct_report(in->ctx, CT_ERR_MEMORY, "%s: no memory for an array of shape %s", in->name,
-                     shape_text(out, text));
+    return ct_report(in->ctx, CT_ERR_MEMORY, "%s: no memory for an array of shape %s", in->name, shape_text(out, text));
 }
 
 /* A plain file's size is known, so the array is allocated at once, but only if the size is right. */
@@ -223,8 +215,7 @@ ct_status ct_idx_read(ct_context *ctx, const char *path, ct_array_file *out)
     if (out) memset(out, 0, sizeof *out);
     if (!ctx) return CT_ERR_ARGUMENT;
     if (!path) return ct_report(ctx, CT_ERR_ARGUMENT, "reading an IDX file: the path is NULL");
-    if (!out)
-        return ct_report(ctx, CT_ERR_ARGUMENT, "%s: reading an IDX file: the result pointer is NULL", path);
+    if (!out) return ct_report(ctx, CT_ERR_ARGUMENT, "%s: reading an IDX file: the result pointer is NULL", path);
 
     ct_reader in;
     const idx_type *type = NULL;

@@ -73,8 +73,7 @@ static ct_status check_stream(ct_reader *r)
     if (code == Z_ERRNO) return ct_report(r->ctx, CT_ERR_IO, "%s: cannot read: %s", r->name, strerror(errno));
     if (code == Z_MEM_ERROR) return ct_report(r->ctx, CT_ERR_MEMORY, "%s: no memory to decompress", r->name);
     if (code == Z_BUF_ERROR) {
-        return ct_report(r->ctx, CT_ERR_IO, "%s: the gzip data is truncated: unexpected end of file",
-                         r->name);
+        return ct_report(r->ctx, CT_ERR_IO, "%s: the gzip data is truncated: unexpected end of file", r->name);
     }
     return ct_report(r->ctx, CT_ERR_IO, "%s: the gzip data is damaged: %s", r->name, text);
 }

@@ -11,8 +11,8 @@ static ct_tensor binary(ct_context *ctx, ct_opcode op, ct_tensor a, ct_tensor b)
     ct_ref refs[2];
     ct_shape out;
     const char *name = ct_ops[op]->name;
-    if (!ct_operands(ctx, name, 2, (ct_tensor[]){a, b}, names, refs) || !ct_want_same_dtype(ctx, name, refs[0], refs[1]) ||
-        !ct_broadcast(ctx, name, refs[0], refs[1], &out))
+    if (!ct_operands(ctx, name, 2, (ct_tensor[]){a, b}, names, refs) ||
+        !ct_want_same_dtype(ctx, name, refs[0], refs[1]) || !ct_broadcast(ctx, name, refs[0], refs[1], &out))
         return (ct_tensor){0};
     if (op >= CT_OP_gt && op <= CT_OP_eq) {
         if (!ct_is_float(out.dtype)) out.dtype = CT_F32;
@@ -22,7 +22,7 @@ static ct_tensor binary(ct_context *ctx, ct_opcode op, ct_tensor a, ct_tensor b)
     return ct_tape_add(ctx, &(ct_entry){.op = (uint16_t)op, .n_in = 2, .in = refs, .n_out = 1, .out = &out});
 }
 
-#define BINARY(name) \
+#define BINARY(name)                                                                                                   \
     ct_tensor ct_##name(ct_context *ctx, ct_tensor a, ct_tensor b) { return binary(ctx, CT_OP_##name, a, b); }
 BINARY(add)
 BINARY(sub)
@@ -144,12 +144,9 @@ RULE(where)
 
 /* ---- the ops ------------------------------------------------------------------------ */
 
-#define OP(id, saved_inputs, rule)                                                                                   \
-    const ct_op ct_op_##id = {.name = #id,                                                                           \
-                              .flags = CT_OP_ELEMENTWISE,                                                            \
-                              .saved = saved_inputs,                                                                 \
-                              .vjp = rule,                                                                           \
-                              .lower = ct_lower_elementwise};
+#define OP(id, saved_inputs, rule)                                                                                     \
+    const ct_op ct_op_##id = {                                                                                         \
+        .name = #id, .flags = CT_OP_ELEMENTWISE, .saved = saved_inputs, .vjp = rule, .lower = ct_lower_elementwise};
 OP(add, 0, add_vjp)
 OP(sub, 0, sub_vjp)
 OP(mul, 3, mul_vjp)

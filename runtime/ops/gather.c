@@ -9,9 +9,10 @@ ct_status ct_record_gather(ct_context *ctx, const ct_gather *g, ct_tensor *x, ct
 {
     ct_shape out[2] = {ct_shape_of(ctx, g->x), ct_shape_of(ctx, g->y)};
     for (int i = 0; i < 2; i++)
-        if (!ct_shape_make(ctx, "loader", (ct_dtype)out[i].dtype, out[i].ndim,
-                           (int64_t[]){g->rows, out[i].dim[1], out[i].dim[2], out[i].dim[3], out[i].dim[4], out[i].dim[5]},
-                           &out[i]))
+        if (!ct_shape_make(
+                ctx, "loader", (ct_dtype)out[i].dtype, out[i].ndim,
+                (int64_t[]){g->rows, out[i].dim[1], out[i].dim[2], out[i].dim[3], out[i].dim[4], out[i].dim[5]},
+                &out[i]))
             return ctx->status;
     if (out[0].dtype == CT_U8) out[0].dtype = CT_F32;
     ct_ref first = (ct_ref)ctx->tape->n_values;

@@ -5,13 +5,13 @@
 #include "ops/op.h"
 
 typedef struct ct_gather {
-    ct_ref x, y;       /* the dataset: [n, ..], [n, ..]                                  */
-    ct_ref cursor;     /* i64, one element: batches drawn since the loader was made      */
-    int64_t rows;      /* of this batch                                                  */
-    int64_t batch;     /* full batch size: batch j of an epoch starts at row j * batch   */
-    int64_t batches;   /* in an epoch                                                    */
+    ct_ref x, y;     /* the dataset: [n, ..], [n, ..]                                  */
+    ct_ref cursor;   /* i64, one element: batches drawn since the loader was made      */
+    int64_t rows;    /* of this batch                                                  */
+    int64_t batch;   /* full batch size: batch j of an epoch starts at row j * batch   */
+    int64_t batches; /* in an epoch                                                    */
     bool shuffle;
-    uint64_t key;      /* of the shuffle                                                 */
+    uint64_t key;        /* of the shuffle                                                 */
     double scale, shift; /* of u8 features, which become f32                             */
 } ct_gather;
 

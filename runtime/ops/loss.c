@@ -20,8 +20,8 @@ static bool check_reduction(ct_context *ctx, const char *op, ct_reduction reduct
 
 enum { CE_REDUCTION, CE_IGNORE, CE_N_ATTR };
 
-ct_tensor ct_cross_entropy(ct_context *ctx, ct_tensor logits, ct_tensor labels, double label_smoothing, int64_t ignore_index,
-                           ct_reduction reduction)
+ct_tensor ct_cross_entropy(ct_context *ctx, ct_tensor logits, ct_tensor labels, double label_smoothing,
+                           int64_t ignore_index, ct_reduction reduction)
 {
     static const char *const names[] = {"logits", "labels"};
     ct_ref refs[2];
@@ -30,8 +30,8 @@ ct_tensor ct_cross_entropy(ct_context *ctx, ct_tensor logits, ct_tensor labels, 
         return (ct_tensor){0};
     ct_shape x = ct_shape_of(ctx, refs[0]), y = ct_shape_of(ctx, refs[1]);
     if (x.ndim != 2 || y.ndim != 1 || x.dim[0] != y.dim[0] || x.dim[1] == 0) {
-        ct_fail(ctx, CT_ERR_SHAPE, "cross_entropy: logits %s, labels %s: wants [n,c] and [n]", ct_ref_text(ctx, refs[0]),
-                ct_ref_text(ctx, refs[1]));
+        ct_fail(ctx, CT_ERR_SHAPE, "cross_entropy: logits %s, labels %s: wants [n,c] and [n]",
+                ct_ref_text(ctx, refs[0]), ct_ref_text(ctx, refs[1]));
         return (ct_tensor){0};
     }
     if (ct_is_float(y.dtype)) {
@@ -45,7 +45,8 @@ ct_tensor ct_cross_entropy(ct_context *ctx, ct_tensor logits, ct_tensor labels, 
     }
     ct_shape loss = ct_scalar_shape(x.dtype), weight;
     if (reduction == CT_REDUCE_NONE) loss.ndim = 1, loss.dim[0] = loss.numel = x.dim[0];
-    if (!ct_shape_make(ctx, "cross_entropy", (ct_dtype)x.dtype, 2, (int64_t[]){x.dim[0], 1}, &weight)) return (ct_tensor){0};
+    if (!ct_shape_make(ctx, "cross_entropy", (ct_dtype)x.dtype, 2, (int64_t[]){x.dim[0], 1}, &weight))
+        return (ct_tensor){0};
     return ct_tape_add(ctx, &(ct_entry){.op = CT_OP_cross_entropy,
                                         .n_in = 2,
                                         .in = refs,
@@ -111,8 +112,9 @@ ct_tensor ct_mse_loss(ct_context *ctx, ct_tensor x, ct_tensor y, ct_reduction re
 {
     static const char *const names[] = {"x", "y"};
     ct_ref refs[2];
-    if (!ct_operands(ctx, "mse_loss", 2, (ct_tensor[]){x, y}, names, refs) || !ct_want_float(ctx, "mse_loss", refs[0]) ||
-        !ct_want_same_dtype(ctx, "mse_loss", refs[0], refs[1]) || !check_reduction(ctx, "mse_loss", reduction))
+    if (!ct_operands(ctx, "mse_loss", 2, (ct_tensor[]){x, y}, names, refs) ||
+        !ct_want_float(ctx, "mse_loss", refs[0]) || !ct_want_same_dtype(ctx, "mse_loss", refs[0], refs[1]) ||
+        !check_reduction(ctx, "mse_loss", reduction))
         return (ct_tensor){0};
     ct_shape shape = ct_shape_of(ctx, refs[0]), other = ct_shape_of(ctx, refs[1]);
     if (!ct_shape_equal(&shape, &other)) {

@@ -13,15 +13,15 @@ static bool matmul_shape(ct_context *ctx, ct_ref ra, ct_ref rb, bool ta, bool tb
 {
     const ct_shape *a = &ct_value_at(ctx, ra)->shape, *b = &ct_value_at(ctx, rb)->shape;
     if (a->ndim < 2 || b->ndim < 2) {
-        ct_fail(ctx, CT_ERR_SHAPE, "matmul: %s x %s: both need at least two dims; ct_reshape adds one", ct_ref_text(ctx, ra),
-                ct_ref_text(ctx, rb));
+        ct_fail(ctx, CT_ERR_SHAPE, "matmul: %s x %s: both need at least two dims; ct_reshape adds one",
+                ct_ref_text(ctx, ra), ct_ref_text(ctx, rb));
         return false;
     }
     int64_t m = a->dim[a->ndim - (ta ? 1 : 2)], ka = a->dim[a->ndim - (ta ? 2 : 1)];
     int64_t n = b->dim[b->ndim - (tb ? 2 : 1)], kb = b->dim[b->ndim - (tb ? 1 : 2)];
     if (ka != kb) {
-        ct_fail(ctx, CT_ERR_SHAPE, "matmul: %s%s x %s%s: %lld columns meet %lld rows", ct_ref_text(ctx, ra), ta ? "ᵀ" : "",
-                ct_ref_text(ctx, rb), tb ? "ᵀ" : "", (long long)ka, (long long)kb);
+        ct_fail(ctx, CT_ERR_SHAPE, "matmul: %s%s x %s%s: %lld columns meet %lld rows", ct_ref_text(ctx, ra),
+                ta ? "ᵀ" : "", ct_ref_text(ctx, rb), tb ? "ᵀ" : "", (long long)ka, (long long)kb);
         return false;
     }
     int ndim = a->ndim > b->ndim ? a->ndim : b->ndim;
@@ -131,8 +131,8 @@ ct_tensor ct_linear(ct_context *ctx, ct_tensor x, ct_tensor w, ct_tensor b, ct_a
         if (!ct_want_same_dtype(ctx, "linear", refs[0], refs[i])) return (ct_tensor){0};
     if (!ct_want_float(ctx, "linear", refs[0])) return (ct_tensor){0};
     if (sx.ndim < 1 || sw.ndim != 2 || sx.dim[sx.ndim - 1] != sw.dim[1]) {
-        ct_fail(ctx, CT_ERR_SHAPE, "linear: x %s, w %s: x wants to be [.., in] and w [out, in]", ct_ref_text(ctx, refs[0]),
-                ct_ref_text(ctx, refs[1]));
+        ct_fail(ctx, CT_ERR_SHAPE, "linear: x %s, w %s: x wants to be [.., in] and w [out, in]",
+                ct_ref_text(ctx, refs[0]), ct_ref_text(ctx, refs[1]));
         return (ct_tensor){0};
     }
     if (n == 3) {

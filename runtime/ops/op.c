@@ -17,7 +17,8 @@ ct_shape ct_shape_of(ct_context *ctx, ct_ref ref) { return ct_value_at(ctx, ref)
 
 ct_shape ct_scalar_shape(int32_t dtype) { return (ct_shape){.dtype = dtype, .numel = 1}; }
 
-bool ct_operands(ct_context *ctx, const char *op, int n, const ct_tensor *tensors, const char *const *names, ct_ref *out)
+bool ct_operands(ct_context *ctx, const char *op, int n, const ct_tensor *tensors, const char *const *names,
+                 ct_ref *out)
 {
     if (ct_ready(ctx)) return false;
     for (int i = 0; i < n; i++)
@@ -38,8 +39,8 @@ bool ct_want_same_dtype(ct_context *ctx, const char *op, ct_ref a, ct_ref b)
 {
     int32_t da = ct_value_at(ctx, a)->shape.dtype, db = ct_value_at(ctx, b)->shape.dtype;
     if (da == db) return true;
-    ct_fail(ctx, CT_ERR_DTYPE, "%s: %s is %s and %s is %s; nothing is promoted, ct_cast converts", op, ct_ref_text(ctx, a),
-            ct_dtype_name(da), ct_ref_text(ctx, b), ct_dtype_name(db));
+    ct_fail(ctx, CT_ERR_DTYPE, "%s: %s is %s and %s is %s; nothing is promoted, ct_cast converts", op,
+            ct_ref_text(ctx, a), ct_dtype_name(da), ct_ref_text(ctx, b), ct_dtype_name(db));
     return false;
 }
 
@@ -56,8 +57,8 @@ bool ct_broadcast(ct_context *ctx, const char *op, ct_ref a, ct_ref b, ct_shape 
         int ia = i - (ndim - sa->ndim), ib = i - (ndim - sb->ndim);
         int64_t da = ia < 0 ? 1 : sa->dim[ia], db = ib < 0 ? 1 : sb->dim[ib];
         if (da != db && da != 1 && db != 1) {
-            ct_fail(ctx, CT_ERR_SHAPE, "%s: %s and %s do not broadcast: dim %d is %lld and %lld", op, ct_ref_text(ctx, a),
-                    ct_ref_text(ctx, b), i, (long long)da, (long long)db);
+            ct_fail(ctx, CT_ERR_SHAPE, "%s: %s and %s do not broadcast: dim %d is %lld and %lld", op,
+                    ct_ref_text(ctx, a), ct_ref_text(ctx, b), i, (long long)da, (long long)db);
             return false;
         }
         dims[i] = da == 1 ? db : da;
@@ -118,7 +119,10 @@ static bool is_constant_one(ct_context *ctx, ct_tensor x)
     return r->op == CT_OP_fill && ctx->tape->attrs[r->attr];
 }
 
-ct_tensor ct_scale_by(ct_context *ctx, ct_tensor x, ct_tensor g) { return is_constant_one(ctx, g) ? x : ct_mul(ctx, x, g); }
+ct_tensor ct_scale_by(ct_context *ctx, ct_tensor x, ct_tensor g)
+{
+    return is_constant_one(ctx, g) ? x : ct_mul(ctx, x, g);
+}
 
 ct_tensor ct_constant(ct_context *ctx, const ct_shape *shape, double value)
 {

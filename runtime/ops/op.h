@@ -17,9 +17,9 @@ typedef struct ct_adjoint {
     uint32_t n_in;
     const ct_tensor *in;
     ct_tensor out[3];
-    ct_tensor g[3];         /* adjoints of the outputs; the zero tensor where there is none */
-    const bool *needs;    /* inputs whose adjoint is wanted                               */
-    ct_tensor *gin;       /* what the rule fills in; the zero tensor means zero           */
+    ct_tensor g[3];    /* adjoints of the outputs; the zero tensor where there is none */
+    const bool *needs; /* inputs whose adjoint is wanted                               */
+    ct_tensor *gin;    /* what the rule fills in; the zero tensor means zero           */
     int64_t attr[8];
     double scalar[4];
 } ct_adjoint;
@@ -34,9 +34,9 @@ enum {
 typedef struct ct_op {
     const char *name;
     uint32_t flags;
-    uint32_t saved;                              /* bit i: the gradient rule reads input i         */
-    void (*vjp)(ct_context *, ct_adjoint *);     /* NULL: not differentiable                       */
-    void (*lower)(ct_lowering *);                /* NULL: an alias, or a rewrite leaves none       */
+    uint32_t saved;                          /* bit i: the gradient rule reads input i         */
+    void (*vjp)(ct_context *, ct_adjoint *); /* NULL: not differentiable                       */
+    void (*lower)(ct_lowering *);            /* NULL: an alias, or a rewrite leaves none       */
     size_t (*scratch)(const ct_shape *const *in, const ct_shape *out, const int64_t *attr); /* device bytes
                                                     the kernel wants beside its operands; NULL: none */
 } ct_op;

@@ -95,7 +95,7 @@ static void sum_lower(ct_lowering *l)
     int64_t size[3];
     if (y->numel == 0) return;
     bool simple = collapse(x, ct_attr(l, 0), size) == 0;
-    ct_kernel_id kernel = y->numel == 1 ? CT_KERNEL_reduce_all
+    ct_kernel_id kernel = y->numel == 1            ? CT_KERNEL_reduce_all
                           : simple && size[2] == 1 ? CT_KERNEL_reduce_rows
                                                    : CT_KERNEL_reduce_columns;
     ct_args *a = ct_emit(l, kernel, x->dtype);

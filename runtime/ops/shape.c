@@ -35,8 +35,8 @@ ct_tensor ct_reshape(ct_context *ctx, ct_tensor x, int ndim, const int64_t *shap
         if (!ct_shape_make(ctx, "reshape", (ct_dtype)in.dtype, ndim, dims, &out)) return (ct_tensor){0};
     }
     if (out.numel != in.numel) {
-        ct_fail(ctx, CT_ERR_SHAPE, "reshape: %s has %lld elements, %s has %lld", ct_ref_text(ctx, ref), (long long)in.numel,
-                ct_shape_text(ctx, &out), (long long)out.numel);
+        ct_fail(ctx, CT_ERR_SHAPE, "reshape: %s has %lld elements, %s has %lld", ct_ref_text(ctx, ref),
+                (long long)in.numel, ct_shape_text(ctx, &out), (long long)out.numel);
         return (ct_tensor){0};
     }
     return ct_record_unary(ctx, CT_OP_reshape, ref, &out, out.ndim, out.dim, 0, NULL);

@@ -70,8 +70,8 @@ ct_status ct_append(ct_context *ctx, ct_tensor ring, ct_tensor scalar)
     if (!leaf_and_value(ctx, "append", ring, scalar, refs)) return ctx->status;
     ct_shape r = ct_shape_of(ctx, refs[0]), s = ct_shape_of(ctx, refs[1]);
     if (r.ndim != 1 || r.numel < 1 || s.numel != 1)
-        return ct_fail(ctx, CT_ERR_SHAPE, "append: ring %s, value %s: wants [n] and one element", ct_ref_text(ctx, refs[0]),
-                       ct_ref_text(ctx, refs[1]));
+        return ct_fail(ctx, CT_ERR_SHAPE, "append: ring %s, value %s: wants [n] and one element",
+                       ct_ref_text(ctx, refs[0]), ct_ref_text(ctx, refs[1]));
     refs[2] = ring_count(ctx, refs[0]);
     if (ctx->status) return ctx->status;
     return ct_tape_add_effect(ctx, &(ct_entry){.op = CT_OP_append,

@@ -22,7 +22,7 @@ static ct_tensor unary(ct_context *ctx, ct_opcode op, ct_tensor x, int n_scalar,
     return ct_record_unary(ctx, op, ref, &shape, 0, NULL, n_scalar, scalar);
 }
 
-#define UNARY(name) \
+#define UNARY(name)                                                                                                    \
     ct_tensor ct_##name(ct_context *ctx, ct_tensor x) { return unary(ctx, CT_OP_##name, x, 0, NULL); }
 UNARY(neg)
 UNARY(abs)
@@ -48,7 +48,10 @@ ct_tensor ct_gelu(ct_context *ctx, ct_tensor x, bool tanh_approx)
     return unary(ctx, tanh_approx ? CT_OP_gelu_tanh : CT_OP_gelu, x, 0, NULL);
 }
 
-ct_tensor ct_leaky_relu(ct_context *ctx, ct_tensor x, double slope) { return unary(ctx, CT_OP_leaky_relu, x, 1, &slope); }
+ct_tensor ct_leaky_relu(ct_context *ctx, ct_tensor x, double slope)
+{
+    return unary(ctx, CT_OP_leaky_relu, x, 1, &slope);
+}
 
 ct_tensor ct_elu(ct_context *ctx, ct_tensor x, double alpha) { return unary(ctx, CT_OP_elu, x, 1, &alpha); }
 
@@ -197,11 +200,11 @@ RULE(act_grad)
 /* ---- the ops ------------------------------------------------------------------------ */
 
 /* saved: 1 where the rule reads x. */
-#define OP(id, saved_inputs)                                                                                         \
-    const ct_op ct_op_##id = {.name = #id,                                                                           \
-                              .flags = CT_OP_ELEMENTWISE,                                                            \
-                              .saved = saved_inputs,                                                                 \
-                              .vjp = id##_vjp,                                                                       \
+#define OP(id, saved_inputs)                                                                                           \
+    const ct_op ct_op_##id = {.name = #id,                                                                             \
+                              .flags = CT_OP_ELEMENTWISE,                                                              \
+                              .saved = saved_inputs,                                                                   \
+                              .vjp = id##_vjp,                                                                         \
                               .lower = ct_lower_elementwise};
 OP(neg, 0)
 OP(abs, 1)

@@ -100,12 +100,10 @@ ct_tensor ct_record_grad_norm(ct_context *ctx, int64_t n, const ct_ref *refs)
 {
     if (ct_ready(ctx)) return (ct_tensor){0};
     ct_shape out = ct_scalar_shape(ct_shape_of(ctx, refs[0]).dtype);
-    return ct_tape_add(ctx, &(ct_entry){.op = CT_OP_grad_norm,
-                                        .phase = CT_PHASE_UPDATE,
-                                        .n_in = (uint32_t)n,
-                                        .in = refs,
-                                        .n_out = 1,
-                                        .out = &out});
+    return ct_tape_add(
+        ctx,
+        &(ct_entry){
+            .op = CT_OP_grad_norm, .phase = CT_PHASE_UPDATE, .n_in = (uint32_t)n, .in = refs, .n_out = 1, .out = &out});
 }
 
 ct_status ct_record_clip_scale(ct_context *ctx, int64_t n, const ct_ref *refs, ct_tensor norm, double max_norm)

@@ -14,10 +14,10 @@ typedef struct reader {
 
 /* One record as the key tells it. */
 typedef struct key_record {
-    const ct_op *op;             /* NULL at the end                                    */
-    size_t start, end;           /* words                                              */
-    uint32_t external;           /* first external it names anew, UINT32_MAX: none     */
-    size_t descriptor;           /* word of that external's address                    */
+    const ct_op *op;   /* NULL at the end                                    */
+    size_t start, end; /* words                                              */
+    uint32_t external; /* first external it names anew, UINT32_MAX: none     */
+    size_t descriptor; /* word of that external's address                    */
 } key_record;
 
 static key_record next_record(reader *r)
@@ -77,8 +77,9 @@ void ct_program_explain_miss(ct_context *ctx, const ct_program *old, char *text,
                     memcmp(old->key + was.start, t->key + is.start, length * sizeof *t->key) == 0;
         if (same && was.op) continue;
         if (same) {
-            snprintf(text, bytes, old->key[0] != t->key[0] ? "the same records, with another end or training mode"
-                                                           : "the same records, behind another start of the step");
+            snprintf(text, bytes,
+                     old->key[0] != t->key[0] ? "the same records, with another end or training mode"
+                                              : "the same records, behind another start of the step");
             return;
         }
         char before[200], now[200];
@@ -87,8 +88,8 @@ void ct_program_explain_miss(ct_context *ctx, const ct_program *old, char *text,
         const char *name = is.external < t->n_externals && ct_ref_is_leaf(t->externals[is.external])
                                ? ct_leaf_at(ctx, t->externals[is.external])->name
                                : NULL;
-        snprintf(text, bytes, "record %d is now %s%s%s%s; in the program before it was %s%s", number, now, name ? " (" : "",
-                 name ? name : "", name ? ")" : "", before,
+        snprintf(text, bytes, "record %d is now %s%s%s%s; in the program before it was %s%s", number, now,
+                 name ? " (" : "", name ? name : "", name ? ")" : "", before,
                  moved_only(old->key, &was, t->key, &is) ? ": a leaf made anew instead of written with ct_write" : "");
         return;
     }

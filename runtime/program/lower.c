@@ -75,7 +75,8 @@ ct_args *ct_emit(ct_lowering *l, ct_kernel_id kernel, int32_t dtype)
     if (!l->ctx->device->supports(l->ctx->device, (uint16_t)kernel, dtype))
         ct_fail(l->ctx, CT_ERR_UNSUPPORTED, "%s: the %s device has no %s kernel for it", ct_ops[l->record->op]->name,
                 l->ctx->device->name, ct_dtype_name(dtype));
-    else if (!ct_grow(l->ctx, (void **)&p->code.launches, &p->launches_capacity, p->code.n_launches + 1, sizeof *launch))
+    else if (!ct_grow(l->ctx, (void **)&p->code.launches, &p->launches_capacity, p->code.n_launches + 1,
+                      sizeof *launch))
         ct_fail(l->ctx, CT_ERR_MEMORY, "compile: out of host memory");
     else
         launch = &p->code.launches[p->code.n_launches++];
@@ -106,7 +107,8 @@ static void add_dim(ct_lowering *l, ct_args *a, int n_in, int64_t size, const in
 {
     for (int j = 0; j < n_in; j++)
         if (stride[j] > INT32_MAX)
-            ct_fail(l->ctx, CT_ERR_UNSUPPORTED, "%s: %s is too large to be broadcast or transposed (strides have 32 bits)",
+            ct_fail(l->ctx, CT_ERR_UNSUPPORTED,
+                    "%s: %s is too large to be broadcast or transposed (strides have 32 bits)",
                     ct_ops[l->record->op]->name, ct_shape_text(l->ctx, ct_in_shape(l, 0)));
     /* Joins the dim before it if every input walks over both in one go. */
     bool joins = a->ndim > 0;
@@ -149,18 +151,20 @@ void ct_iterate_strided(ct_lowering *l, ct_args *a, const ct_shape *out, const i
 
 static const uint16_t kernels[CT_OP_COUNT] = {
 #define CT_OF(name) [CT_OP_##name] = CT_KERNEL_##name
-    CT_OF(neg), CT_OF(abs), CT_OF(exp), CT_OF(expm1), CT_OF(log), CT_OF(log1p), CT_OF(sqrt), CT_OF(rsqrt), CT_OF(square),
-    CT_OF(reciprocal), CT_OF(sin), CT_OF(cos), CT_OF(tanh), CT_OF(sigmoid), CT_OF(relu), CT_OF(silu), CT_OF(softplus),
-    CT_OF(gelu), CT_OF(gelu_tanh), CT_OF(leaky_relu), CT_OF(elu), CT_OF(clamp), CT_OF(sign), CT_OF(cast),
-    CT_OF(add_scalar), CT_OF(mul_scalar), CT_OF(pow_scalar), CT_OF(add), CT_OF(sub), CT_OF(mul), CT_OF(div), CT_OF(pow),
-    CT_OF(maximum), CT_OF(minimum), CT_OF(gt), CT_OF(ge), CT_OF(lt), CT_OF(le), CT_OF(eq), CT_OF(where),
+    CT_OF(neg),        CT_OF(abs),        CT_OF(exp),        CT_OF(expm1),      CT_OF(log),      CT_OF(log1p),
+    CT_OF(sqrt),       CT_OF(rsqrt),      CT_OF(square),     CT_OF(reciprocal), CT_OF(sin),      CT_OF(cos),
+    CT_OF(tanh),       CT_OF(sigmoid),    CT_OF(relu),       CT_OF(silu),       CT_OF(softplus), CT_OF(gelu),
+    CT_OF(gelu_tanh),  CT_OF(leaky_relu), CT_OF(elu),        CT_OF(clamp),      CT_OF(sign),     CT_OF(cast),
+    CT_OF(add_scalar), CT_OF(mul_scalar), CT_OF(pow_scalar), CT_OF(add),        CT_OF(sub),      CT_OF(mul),
+    CT_OF(div),        CT_OF(pow),        CT_OF(maximum),    CT_OF(minimum),    CT_OF(gt),       CT_OF(ge),
+    CT_OF(lt),         CT_OF(le),         CT_OF(eq),         CT_OF(where),
 #undef CT_OF
 };
 
 static const uint16_t act_grad_kernels[] = {
-    [CT_ACT_RELU] = CT_KERNEL_act_grad_relu,       [CT_ACT_TANH] = CT_KERNEL_act_grad_tanh,
-    [CT_ACT_SIGMOID] = CT_KERNEL_act_grad_sigmoid, [CT_ACT_GELU] = CT_KERNEL_act_grad_gelu,
-    [CT_ACT_SILU] = CT_KERNEL_act_grad_silu,       [CT_ACT_LEAKY_RELU] = CT_KERNEL_act_grad_leaky_relu,
+    [CT_ACT_RELU] = CT_KERNEL_act_grad_relu,           [CT_ACT_TANH] = CT_KERNEL_act_grad_tanh,
+    [CT_ACT_SIGMOID] = CT_KERNEL_act_grad_sigmoid,     [CT_ACT_GELU] = CT_KERNEL_act_grad_gelu,
+    [CT_ACT_SILU] = CT_KERNEL_act_grad_silu,           [CT_ACT_LEAKY_RELU] = CT_KERNEL_act_grad_leaky_relu,
     [CT_ACT_GELU_TANH] = CT_KERNEL_act_grad_gelu_tanh,
 };
 

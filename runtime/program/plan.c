@@ -168,7 +168,8 @@ static void find_lifetimes(ct_plan *p)
         for (uint32_t i = 0; r->live && i < r->n_in + r->n_out; i++) {
             uint32_t value = ct_plan_in(p, r, i)->value;
             if (value == CT_NO_VALUE) continue;
-            bool dead_output = i >= r->n_in && !p->values[value].readers && !p->values[value].kept && !p->values[value].stored;
+            bool dead_output =
+                i >= r->n_in && !p->values[value].readers && !p->values[value].kept && !p->values[value].stored;
             if (!dead_output) extend(p, value, k);
         }
     }
@@ -187,7 +188,8 @@ static void compute_in_place(ct_plan *p)
         for (uint32_t i = 0; i < r->n_in; i++) {
             uint32_t input = ct_plan_in(p, r, i)->value, source = root(p, input);
             const ct_plan_value *s = &p->values[source];
-            if (s->external || s->last != k || p->values[input].bytes != p->values[out].bytes || s->bytes != p->values[out].bytes ||
+            if (s->external || s->last != k || p->values[input].bytes != p->values[out].bytes ||
+                s->bytes != p->values[out].bytes ||
                 ct_dtype_bytes(p->values[input].shape.dtype) != ct_dtype_bytes(p->values[out].shape.dtype))
                 continue;
             uint32_t last = p->values[out].last;
@@ -280,7 +282,8 @@ static bool find_scratch(ct_context *ctx, ct_plan *p)
         if (!in) return false;
         for (uint32_t i = 0; i < r->n_in; i++) in[i] = &p->values[ct_plan_in(p, r, i)->value].shape;
         in[r->n_in] = NULL;
-        r->scratch_bytes = ct_ops[r->op]->scratch(in, &p->values[ct_plan_out(p, r, 0)->value].shape, &p->attrs[r->attr]);
+        r->scratch_bytes =
+            ct_ops[r->op]->scratch(in, &p->values[ct_plan_out(p, r, 0)->value].shape, &p->attrs[r->attr]);
         if (in != few) ct_free(ctx, in);
     }
     return true;

@@ -13,22 +13,22 @@
 typedef struct ct_plan_value {
     ct_shape shape;
     size_t bytes;
-    ct_ref ref;          /* on the tape, when it was recorded                              */
-    bool external, leaf; /* it has memory from elsewhere                                   */
-    bool named;          /* has a name outside: kept where the segment ends open           */
-    bool kept;           /* stays readable after this segment                              */
-    bool stored;         /* written straight into a leaf, as the accumulate would have done */
-    uint32_t maker;      /* record; CT_NEVER for externals                                 */
-    uint32_t readers;    /* operands that read it                                          */
-    uint32_t storage;    /* the value whose memory this one uses: itself, an alias's source, the
-                            input it is computed in place of, the leaf it is stored into   */
+    ct_ref ref;           /* on the tape, when it was recorded                              */
+    bool external, leaf;  /* it has memory from elsewhere                                   */
+    bool named;           /* has a name outside: kept where the segment ends open           */
+    bool kept;            /* stays readable after this segment                              */
+    bool stored;          /* written straight into a leaf, as the accumulate would have done */
+    uint32_t maker;       /* record; CT_NEVER for externals                                 */
+    uint32_t readers;     /* operands that read it                                          */
+    uint32_t storage;     /* the value whose memory this one uses: itself, an alias's source, the
+                             input it is computed in place of, the leaf it is stored into   */
     uint32_t first, last; /* of the storage: records between which it holds something      */
-    size_t offset;       /* in the arena; SIZE_MAX without a place there                   */
+    size_t offset;        /* in the arena; SIZE_MAX without a place there                   */
     void *address;
 } ct_plan_value;
 
 typedef struct ct_plan_operand {
-    uint32_t value;      /* CT_NO_VALUE: dropped by a rewrite */
+    uint32_t value; /* CT_NO_VALUE: dropped by a rewrite */
     uint32_t access;
 } ct_plan_operand;
 
@@ -36,8 +36,8 @@ typedef struct ct_plan_record {
     uint16_t op;
     uint8_t phase, n_attr, n_scalar;
     bool live, keep, grad;
-    bool adds;           /* adds into its output (a product that accumulates)             */
-    bool aliased;        /* its output shares the input's bytes: nothing to launch        */
+    bool adds;    /* adds into its output (a product that accumulates)             */
+    bool aliased; /* its output shares the input's bytes: nothing to launch        */
     uint32_t n_in, n_out, operand, attr, scalar;
     size_t scratch_bytes, scratch_offset;
     void *scratch;
@@ -45,13 +45,13 @@ typedef struct ct_plan_record {
 
 typedef struct ct_plan {
     bool final;
-    ct_plan_value *values;   /* externals first, then those of the segment */
+    ct_plan_value *values; /* externals first, then those of the segment */
     ct_plan_record *records;
     ct_plan_operand *operands;
     int64_t *attrs;
     uint32_t n_values, n_externals, n_records, n_operands, n_attrs, n_scalars;
-    size_t base;             /* where in the arena the plan may begin                 */
-    size_t kept_end, end;    /* where the kept values, and all of it, end             */
+    size_t base;          /* where in the arena the plan may begin                 */
+    size_t kept_end, end; /* where the kept values, and all of it, end             */
 } ct_plan;
 
 /* A plan of the pending segment with offsets from `base`. Two allocations at most

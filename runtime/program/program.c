@@ -137,7 +137,8 @@ static ct_status plan_into_arena(ct_context *ctx, ct_program *p, bool final)
         bool fits = ps->arena && ps->arena != ps->step_arena && p->plan.end <= ps->arena->bytes;
         if (!fits) status = grow_arena(ctx, p->plan.end);
         if (status)
-            return ct_fail(ctx, status, "compile: the step needs %zu bytes at its peak; the pool has %lld in use, limit %zu",
+            return ct_fail(ctx, status,
+                           "compile: the step needs %zu bytes at its peak; the pool has %lld in use, limit %zu",
                            p->plan.end, (long long)ctx->stats.pool_in_use, ctx->config.pool_bytes);
         arena = ps->arena;
     }
@@ -243,7 +244,7 @@ static uint64_t hash_key(const uint64_t *key, size_t n)
 static void finish_key(ct_context *ctx, bool final)
 {
     ct_tape *t = ctx->tape;
-    t->key[0] = (uint64_t)final | (uint64_t)ctx->training << 1;
+    t->key[0] = (uint64_t) final | (uint64_t)ctx->training << 1;
     t->key[1] = (uintptr_t)ctx->programs->step_arena;
     t->key[2] = ctx->programs->step_base;
 }
@@ -271,7 +272,8 @@ ct_status ct_program_get(ct_context *ctx, bool final, ct_program **out)
     finish_key(ctx, final);
     uint64_t hash = hash_key(t->key, t->n_key);
     ct_program *p = ctx->programs->buckets[hash % CT_PROGRAM_BUCKETS];
-    while (p && (p->hash != hash || p->n_key != t->n_key || memcmp(p->key, t->key, t->n_key * sizeof *t->key))) p = p->chain;
+    while (p && (p->hash != hash || p->n_key != t->n_key || memcmp(p->key, t->key, t->n_key * sizeof *t->key)))
+        p = p->chain;
     if (p) {
         *out = p;
         return CT_OK;

@@ -17,14 +17,14 @@ typedef struct ct_program {
     uint64_t *key;
     size_t n_key;
     ct_plan plan;
-    ct_arena *arena;          /* NULL where the plan needs none                              */
+    ct_arena *arena; /* NULL where the plan needs none                              */
     ct_code code;
     size_t launches_capacity;
-    void **blocks;            /* pool blocks of its own: constants, scalars; debug values    */
+    void **blocks; /* pool blocks of its own: constants, scalars; debug values    */
     size_t n_blocks, blocks_capacity;
-    void **host;              /* host memory that lowering asked for                         */
+    void **host; /* host memory that lowering asked for                         */
     size_t n_host, host_capacity;
-    double *scalars;          /* as last sent                                                */
+    double *scalars; /* as last sent                                                */
     ct_scalar_change *changes;
     ct_bound_scalar *bound;
     uint32_t n_bound;
@@ -33,15 +33,15 @@ typedef struct ct_program {
 } ct_program;
 
 #define CT_PROGRAM_BUCKETS 256
-#define CT_PROGRAM_LIMIT 256  /* programs held; the least recently used goes */
+#define CT_PROGRAM_LIMIT 256 /* programs held; the least recently used goes */
 
 typedef struct ct_programs {
     ct_program *buckets[CT_PROGRAM_BUCKETS];
-    ct_arena *arena;          /* the largest: what new programs are planned into              */
-    ct_arena *step_arena;     /* where the kept values of this step's earlier segments end    */
+    ct_arena *arena;      /* the largest: what new programs are planned into              */
+    ct_arena *step_arena; /* where the kept values of this step's earlier segments end    */
     size_t step_base;
     uint64_t clock;
-    ct_program *newest;       /* played last: what a miss is compared with                    */
+    ct_program *newest; /* played last: what a miss is compared with                    */
     bool expect_cached;
 } ct_programs;
 

@@ -77,8 +77,9 @@ static void store_accumulated(ct_plan *p, uint32_t k)
     ct_plan_value *v = &p->values[value];
     uint32_t maker = v->maker;
     /* The maker may write where the accumulate would have, if nobody looks in between. */
-    bool direct = maker != CT_NEVER && !v->named && v->readers == 1 && !(ct_ops[p->records[maker].op]->flags & CT_OP_ALIAS) &&
-                  !reads(p, maker, leaf) && !touched_between(p, leaf, CT_UPDATE, maker, k, CT_NEVER);
+    bool direct = maker != CT_NEVER && !v->named && v->readers == 1 &&
+                  !(ct_ops[p->records[maker].op]->flags & CT_OP_ALIAS) && !reads(p, maker, leaf) &&
+                  !touched_between(p, leaf, CT_UPDATE, maker, k, CT_NEVER);
     uint32_t zero = last_touch(p, leaf, k, CT_NEVER);
     bool zeroed = zero != CT_NEVER && p->records[zero].op == CT_OP_zero && p->records[zero].live;
     if (zeroed) {

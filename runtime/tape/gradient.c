@@ -60,11 +60,9 @@ ct_status ct_zero_grad(ct_context *ctx, ct_tensor tensor)
     ct_ref grad;
     ct_status status = grad_ref(ctx, "ct_zero_grad", tensor, &grad);
     if (status) return status;
-    return ct_tape_add_effect(ctx, &(ct_entry){.op = CT_OP_zero,
-                                               .phase = CT_PHASE_UPDATE,
-                                               .n_in = 1,
-                                               .in = &grad,
-                                               .access = &(uint8_t){CT_WRITE}});
+    return ct_tape_add_effect(
+        ctx, &(ct_entry){
+                 .op = CT_OP_zero, .phase = CT_PHASE_UPDATE, .n_in = 1, .in = &grad, .access = &(uint8_t){CT_WRITE}});
 }
 
 void ct_no_grad_begin(ct_context *ctx)
@@ -87,14 +85,17 @@ void ct_no_grad_end(ct_context *ctx)
 
 typedef struct sweep {
     ct_context *ctx;
-    uint32_t serial;     /* marks adjoints of this sweep                             */
-    uint32_t path;       /* nonzero: only values marked with it lead to an input     */
+    uint32_t serial; /* marks adjoints of this sweep                             */
+    uint32_t path;   /* nonzero: only values marked with it lead to an input     */
     bool retain;
-    ct_ref *leaves;      /* that got an adjoint, by first encounter                  */
+    ct_ref *leaves; /* that got an adjoint, by first encounter                  */
     size_t n_leaves, leaves_capacity;
 } sweep;
 
-static bool leads_to_input(const sweep *s, const ct_value *v) { return s->path ? v->path == s->path : v->requires_grad; }
+static bool leads_to_input(const sweep *s, const ct_value *v)
+{
+    return s->path ? v->path == s->path : v->requires_grad;
+}
 
 /* Add to the adjoint of a tensor. */
 static void contribute(sweep *s, ct_ref ref, ct_tensor g)
@@ -126,8 +127,8 @@ static bool check_versions(ct_context *ctx, const ct_record *r)
         const ct_leaf_slot *leaf = ct_leaf_at(ctx, operands[i].ref);
         if (leaf->version == operands[i].version) continue;
         ct_fail(ctx, CT_ERR_STATE,
-                "backward: the gradient of %s reads %s, which %s has written since (version %u, recorded at %u)", op->name,
-                ct_ref_text(ctx, operands[i].ref), leaf->writer, leaf->version, operands[i].version);
+                "backward: the gradient of %s reads %s, which %s has written since (version %u, recorded at %u)",
+                op->name, ct_ref_text(ctx, operands[i].ref), leaf->writer, leaf->version, operands[i].version);
         return false;
     }
     return true;
@@ -202,7 +203,8 @@ static bool has_adjoint(const sweep *s, const ct_record *r)
 }
 
 /* Give every root its seed: the caller's, or ones. */
-static bool seed_roots(sweep *s, const char *call, int n, const ct_tensor *roots, const ct_tensor *seeds, uint32_t *last)
+static bool seed_roots(sweep *s, const char *call, int n, const ct_tensor *roots, const ct_tensor *seeds,
+                       uint32_t *last)
 {
     ct_context *ctx = s->ctx;
     *last = 0;
@@ -219,8 +221,9 @@ static bool seed_roots(sweep *s, const char *call, int n, const ct_tensor *roots
             if (!ct_resolve(ctx, call, "a seed", g, &seed)) return false;
             ct_shape given = ct_shape_of(ctx, seed);
             if (!ct_shape_equal(&given, &shape) || given.dtype != shape.dtype) {
-                ct_fail(ctx, CT_ERR_SHAPE, "%s: root %d is %s %s, its seed is %s %s", call, i, ct_dtype_name(shape.dtype),
-                        ct_ref_text(ctx, root), ct_dtype_name(given.dtype), ct_ref_text(ctx, seed));
+                ct_fail(ctx, CT_ERR_SHAPE, "%s: root %d is %s %s, its seed is %s %s", call, i,
+                        ct_dtype_name(shape.dtype), ct_ref_text(ctx, root), ct_dtype_name(given.dtype),
+                        ct_ref_text(ctx, seed));
                 return false;
             }
         } else {
@@ -234,7 +237,8 @@ static bool seed_roots(sweep *s, const char *call, int n, const ct_tensor *roots
         if (ctx->status) return false;
         contribute(s, root, g);
         if (ctx->status) return false;
-        if (!ct_ref_is_leaf(root) && ctx->tape->values[root].record >= *last) *last = ctx->tape->values[root].record + 1;
+        if (!ct_ref_is_leaf(root) && ctx->tape->values[root].record >= *last)
+            *last = ctx->tape->values[root].record + 1;
     }
     return true;
 }
@@ -261,7 +265,8 @@ static void accumulate_leaves(sweep *s)
     }
 }
 
-static ct_status backward(ct_context *ctx, const char *call, int n, const ct_tensor *roots, const ct_tensor *seeds, int flags)
+static ct_status backward(ct_context *ctx, const char *call, int n, const ct_tensor *roots, const ct_tensor *seeds,
+                          int flags)
 {
     if (n < 1 || !roots) return ct_fail(ctx, CT_ERR_ARGUMENT, "%s: no roots", call);
     if (flags & ~CT_RETAIN_GRAPH)
@@ -318,8 +323,8 @@ static bool mark_paths(ct_context *ctx, const char *call, uint32_t path, int n, 
 }
 
 /* ct_gradients and its uses: `call` is who asks. */
-static ct_status gradients(ct_context *ctx, const char *call, int n_out, const ct_tensor *outputs, const ct_tensor *seeds,
-                           int n_in, const ct_tensor *inputs, ct_tensor *grads, int flags)
+static ct_status gradients(ct_context *ctx, const char *call, int n_out, const ct_tensor *outputs,
+                           const ct_tensor *seeds, int n_in, const ct_tensor *inputs, ct_tensor *grads, int flags)
 {
     ct_tape *t = ctx->tape;
     if (t->sweeping) return ct_fail(ctx, CT_ERR_STATE, "%s: called from a gradient rule", call);
@@ -379,7 +384,8 @@ ct_status ct_jvp(ct_context *ctx, int n_in, const ct_tensor *inputs, const ct_te
     for (int i = 0; i < n_out && !ctx->status; i++) dummies[i] = dummy_like(ctx, outputs[i]);
     status = ctx->status;
     if (!status) status = gradients(ctx, "ct_jvp", n_out, outputs, dummies, n_in, inputs, pulled, CT_CREATE_GRAPH);
-    if (!status) status = gradients(ctx, "ct_jvp", n_in, pulled, tangents, n_out, dummies, out_tangents, CT_RETAIN_GRAPH);
+    if (!status)
+        status = gradients(ctx, "ct_jvp", n_in, pulled, tangents, n_out, dummies, out_tangents, CT_RETAIN_GRAPH);
     ct_free(ctx, dummies);
     return status;
 }

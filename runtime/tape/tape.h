@@ -43,10 +43,10 @@ typedef struct ct_entry {
     uint8_t n_attr, n_scalar, phase;
     uint32_t n_in, n_out;
     const ct_ref *in;
-    const uint8_t *access;    /* of the inputs; NULL: all are read        */
+    const uint8_t *access; /* of the inputs; NULL: all are read        */
     const int64_t *attr;
     const double *scalar;
-    const uint32_t *binding;  /* of the scalars, 0 = none; NULL: none is bound */
+    const uint32_t *binding; /* of the scalars, 0 = none; NULL: none is bound */
     const ct_shape *out;
 } ct_entry;
 
@@ -56,8 +56,8 @@ typedef struct ct_bound_scalar {
 } ct_bound_scalar;
 
 typedef struct ct_tape {
-    uint64_t step;                      /* serial; the generation of this step's values    */
-    ct_value *values;                   /* all of these: this step's                       */
+    uint64_t step;    /* serial; the generation of this step's values    */
+    ct_value *values; /* all of these: this step's                       */
     ct_record *records;
     ct_operand *operands;
     int64_t *attrs;
@@ -66,31 +66,31 @@ typedef struct ct_tape {
     size_t n_values, n_records, n_operands, n_attrs, n_scalars, n_bound;
     size_t values_capacity, records_capacity, operands_capacity, attrs_capacity, scalars_capacity, bound_capacity;
 
-    uint64_t segment;                   /* serial of the pending segment, and where it starts: */
+    uint64_t segment; /* serial of the pending segment, and where it starts: */
     size_t first_value, first_record, first_scalar;
-    ct_ref *externals;                  /* leaves and earlier values it names, by first use */
+    ct_ref *externals; /* leaves and earlier values it names, by first use */
     size_t n_externals, externals_capacity;
     uint64_t *key;
     size_t n_key, key_capacity;
 
-    ct_ref *list_refs;                  /* scratch of ops with long operand lists          */
+    ct_ref *list_refs; /* scratch of ops with long operand lists          */
     uint8_t *list_access;
     size_t list_refs_capacity, list_access_capacity;
 
-    double *bindings;                   /* current values, by binding - 1                  */
+    double *bindings; /* current values, by binding - 1                  */
     bool *binding_taken;
     size_t n_bindings, bindings_capacity, taken_capacity;
 
-    uint32_t sweep, path;               /* serials of the last sweep, the last ct_gradients */
-    bool sweeping, sweep_keeps;         /* rules are recording; with CT_CREATE_GRAPH       */
-    int random_records;                 /* in this step, in training mode                  */
-    ct_ref random_counter;              /* leaf: steps with random records                 */
-    const char *split;                  /* the call that ended a segment of this step open */
+    uint32_t sweep, path;       /* serials of the last sweep, the last ct_gradients */
+    bool sweeping, sweep_keeps; /* rules are recording; with CT_CREATE_GRAPH       */
+    int random_records;         /* in this step, in training mode                  */
+    ct_ref random_counter;      /* leaf: steps with random records                 */
+    const char *split;          /* the call that ended a segment of this step open */
 
-    struct ct_program *last;            /* of the step that ended, NULL if not replayable  */
+    struct ct_program *last; /* of the step that ended, NULL if not replayable  */
     uint64_t last_step;
-    char why_not[160];                  /* ... and the reason                              */
-    char released[160];                 /* ... if it lies in the step that is being recorded */
+    char why_not[160];  /* ... and the reason                              */
+    char released[160]; /* ... if it lies in the step that is being recorded */
 } ct_tape;
 
 /* Words at the front of a key, filled in when the segment ends. */

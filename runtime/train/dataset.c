@@ -72,12 +72,14 @@ ct_status ct_dataset_load_idx(ct_context *ctx, const char *images, const char *l
     if (!status && y.ndim != 1)
         status = ct_report(ctx, CT_ERR_IO, "%s: labels have %d dims, not one: is it an image file?", labels, y.ndim);
     if (!status && (y.dtype == CT_F32 || y.dtype == CT_F64))
-        status = ct_report(ctx, CT_ERR_IO, "%s: labels are %s, not integers", labels, y.dtype == CT_F32 ? "f32" : "f64");
+        status =
+            ct_report(ctx, CT_ERR_IO, "%s: labels are %s, not integers", labels, y.dtype == CT_F32 ? "f32" : "f64");
     if (!status && x.shape[0] != y.shape[0])
-        status = ct_report(ctx, CT_ERR_IO, "%s has %lld images, %s has %lld labels", images, (long long)x.shape[0], labels,
-                           (long long)y.shape[0]);
+        status = ct_report(ctx, CT_ERR_IO, "%s has %lld images, %s has %lld labels", images, (long long)x.shape[0],
+                           labels, (long long)y.shape[0]);
     if (!status)
-        status = ct_dataset_create(ctx, x.shape[0], x.dtype, x.ndim - 1, x.shape + 1, x.data, y.dtype, 0, NULL, y.data, out);
+        status =
+            ct_dataset_create(ctx, x.shape[0], x.dtype, x.ndim - 1, x.shape + 1, x.data, y.dtype, 0, NULL, y.data, out);
     if (!ctx) return status;
     ct_array_file_free(ctx, &x);
     ct_array_file_free(ctx, &y);
@@ -90,8 +92,8 @@ ct_status ct_dataset_load_csv(ct_context *ctx, const char *path, int target_colu
     ct_status status = file_call_ready(ctx, out);
     if (!status) status = ct_csv_read(ctx, path, target_column, classes, &x, &y);
     if (!status)
-        status = ct_dataset_create(ctx, x.shape[0], x.dtype, x.ndim - 1, x.shape + 1, x.data, y.dtype, y.ndim - 1, y.shape + 1,
-                                   y.data, out);
+        status = ct_dataset_create(ctx, x.shape[0], x.dtype, x.ndim - 1, x.shape + 1, x.data, y.dtype, y.ndim - 1,
+                                   y.shape + 1, y.data, out);
     if (!ctx) return status;
     ct_array_file_free(ctx, &x);
     ct_array_file_free(ctx, &y);

@@ -11,9 +11,9 @@ struct ct_loader {
     ct_loader_config config;
     ct_ref cursor;
     uint64_t key;
-    int64_t batches, full;        /* in an epoch, and how many of them are full           */
-    int64_t drawn, committed;     /* batches recorded; of those, launched                 */
-    uint64_t step;                /* the step of the last draw, and what it has drawn:    */
+    int64_t batches, full;    /* in an epoch, and how many of them are full           */
+    int64_t drawn, committed; /* batches recorded; of those, launched                 */
+    uint64_t step;            /* the step of the last draw, and what it has drawn:    */
     int64_t drawn_in_step;
     bool partial_in_step;
 };

@@ -121,13 +121,15 @@ static ct_status make_layer(ct_mlp *mlp, int32_t i)
 static ct_status check_config(ct_context *ctx, const ct_mlp_config *c)
 {
     if (c->n_layers < 1 || !c->widths)
-        return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_mlp_create: n_layers is %d; wants at least 1, and their widths", c->n_layers);
+        return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_mlp_create: n_layers is %d; wants at least 1, and their widths",
+                       c->n_layers);
     for (int32_t i = 0; i <= c->n_layers; i++)
         if (c->widths[i] < 1 || c->widths[i] > INT32_MAX)
             return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_mlp_create: widths[%d] is %lld", i, (long long)c->widths[i]);
-    if (c->activation < CT_ACT_IDENTITY || c->activation > CT_ACT_LEAKY_RELU || c->output_activation < CT_ACT_IDENTITY ||
-        c->output_activation > CT_ACT_LEAKY_RELU)
-        return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_mlp_create: activation %d or %d is none", c->activation, c->output_activation);
+    if (c->activation < CT_ACT_IDENTITY || c->activation > CT_ACT_LEAKY_RELU ||
+        c->output_activation < CT_ACT_IDENTITY || c->output_activation > CT_ACT_LEAKY_RELU)
+        return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_mlp_create: activation %d or %d is none", c->activation,
+                       c->output_activation);
     if (!(c->dropout >= 0 && c->dropout < 1))
         return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_mlp_create: dropout is %g; wants 0 up to 1", c->dropout);
     if (c->layer_norm) return ct_fail(ctx, CT_ERR_UNSUPPORTED, "ct_mlp_create: layer_norm is not in this version");

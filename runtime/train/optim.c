@@ -38,7 +38,9 @@ void ct_adam_defaults(ct_adam_config *c)
 
 void ct_adamw_defaults(ct_adam_config *c)
 {
-    if (c) *c = (ct_adam_config){.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 1e-2, .decoupled = true};
+    if (c)
+        *c = (ct_adam_config){
+            .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 1e-2, .decoupled = true};
 }
 
 /* ---- making one ----------------------------------------------------------------------------------- */
@@ -89,7 +91,8 @@ static ct_status make_group(ct_optimizer *o, group *g, int32_t dtype, bool first
     return ctx->status;
 }
 
-static ct_status make(ct_context *ctx, ct_params *params, const ct_optimizer *kind, bool first, bool second, ct_optimizer **out)
+static ct_status make(ct_context *ctx, ct_params *params, const ct_optimizer *kind, bool first, bool second,
+                      ct_optimizer **out)
 {
     if (!params || params->ctx != ctx)
         return ct_fail(ctx, CT_ERR_ARGUMENT, "optimizer: params are %s", params ? "of another context" : "NULL");
@@ -103,7 +106,8 @@ static ct_status make(ct_context *ctx, ct_params *params, const ct_optimizer *ki
     for (int i = 0; i < N_GROUPS; i++) o->groups[i].count = CT_REF_NONE;
     o->lr_binding = ct_binding_make(ctx, o->scalars[0]);
     ct_status status = o->lr_binding ? CT_OK : ct_fail(ctx, CT_ERR_MEMORY, "optimizer: out of host memory");
-    for (int i = 0; i < N_GROUPS && !status; i++) status = make_group(o, &o->groups[i], i == 0 ? CT_F32 : CT_F64, first, second);
+    for (int i = 0; i < N_GROUPS && !status; i++)
+        status = make_group(o, &o->groups[i], i == 0 ? CT_F32 : CT_F64, first, second);
     if (!status && o->groups[0].n + o->groups[1].n == 0)
         status = ct_fail(ctx, CT_ERR_ARGUMENT, "optimizer: none of the %zu parameters requires a gradient", params->n);
     if (status) {
@@ -125,8 +129,9 @@ ct_status ct_sgd_create(ct_context *ctx, ct_params *params, const ct_sgd_config 
     ct_sgd_defaults(&c);
     if (config) c = *config;
     if (!at_least_zero(c.lr) || !at_least_zero(c.momentum) || !isfinite(c.dampening) || !at_least_zero(c.weight_decay))
-        return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_sgd_create: lr %g, momentum %g, dampening %g, weight_decay %g: want to be >= 0",
-                       c.lr, c.momentum, c.dampening, c.weight_decay);
+        return ct_fail(ctx, CT_ERR_ARGUMENT,
+                       "ct_sgd_create: lr %g, momentum %g, dampening %g, weight_decay %g: want to be >= 0", c.lr,
+                       c.momentum, c.dampening, c.weight_decay);
     if (c.nesterov && (c.momentum == 0 || c.dampening != 0))
         return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_sgd_create: nesterov wants a momentum and no dampening");
     ct_optimizer kind = {.scalars = {c.lr, c.momentum, c.dampening, c.weight_decay}, .flag = c.nesterov};
@@ -143,10 +148,11 @@ ct_status ct_adam_create(ct_context *ctx, ct_params *params, const ct_adam_confi
     if (config) c = *config;
     bool betas = c.beta1 >= 0 && c.beta1 < 1 && c.beta2 >= 0 && c.beta2 < 1;
     if (!at_least_zero(c.lr) || !betas || !at_least_zero(c.eps) || !at_least_zero(c.weight_decay))
-        return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_adam_create: lr %g, betas %g and %g, eps %g, weight_decay %g: want to be >= 0, "
-                       "betas below 1", c.lr, c.beta1, c.beta2, c.eps, c.weight_decay);
-    ct_optimizer kind = {
-        .scalars = {c.lr, c.beta1, c.beta2, c.eps, c.weight_decay}, .adam = true, .flag = c.decoupled};
+        return ct_fail(ctx, CT_ERR_ARGUMENT,
+                       "ct_adam_create: lr %g, betas %g and %g, eps %g, weight_decay %g: want to be >= 0, "
+                       "betas below 1",
+                       c.lr, c.beta1, c.beta2, c.eps, c.weight_decay);
+    ct_optimizer kind = {.scalars = {c.lr, c.beta1, c.beta2, c.eps, c.weight_decay}, .adam = true, .flag = c.decoupled};
     return make(ctx, params, &kind, true, true, out);
 }
 
@@ -235,7 +241,8 @@ ct_status ct_clip_grad_norm(ct_params *params, double max_norm, ct_tensor *out_n
     ct_context *ctx = params->ctx;
     ct_status status = ct_object_ready(ctx, "ct_clip_grad_norm");
     if (status) return status;
-    if (!(max_norm >= 0)) return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_clip_grad_norm: max_norm is %g; wants 0 or more", max_norm);
+    if (!(max_norm >= 0))
+        return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_clip_grad_norm: max_norm is %g; wants 0 or more", max_norm);
     ct_ref few[64], *grads = params->n <= 64 ? few : ct_alloc(ctx, params->n * sizeof *grads);
     if (!grads) return ct_fail(ctx, CT_ERR_MEMORY, "ct_clip_grad_norm: out of host memory");
     int64_t n = 0;
