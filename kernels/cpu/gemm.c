@@ -1,10 +1,11 @@
-/* Matrix products: C [m,n] = act(op(A) op(B) + bias), or C += op(A) op(B).
+/* Matrix products: C [m,n] = act(op(A) op(B) + bias), or op(A) op(B) added to C.
  *
  * Large f32 products go to a library (oneDNN, else CBLAS). The loops here do f64, and
  * what small networks have: at those sizes they are as fast, and they allocate nothing.
  * A product is cut into tiles by its shape alone, so that bits do not depend on the
  * number of threads.
- * p: A, B, C, bias.  i: lda, ldb, ldc, flags.  flags: activation.
+ * p: A, B, C, bias, room for a product that is added.  i: lda, ldb, ldc, flags.
+ * flags: activation.
  */
 #include "cpu.h"
 

@@ -45,7 +45,7 @@ CT_ALWAYS_INLINE float ct_exp_f32(float x)
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    const int32_t whole = ct_bits_of(shifted) - ct_bits_of(magic), half = whole >> 1;
+    const int32_t whole = x != x ? 0 : ct_bits_of(shifted) - ct_bits_of(magic), half = whole >> 1;
     const float y = p * ct_float_of((half + 127) << 23) * ct_float_of((whole - half + 127) << 23);
     return x != x ? x : y;
 }

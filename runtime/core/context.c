@@ -113,7 +113,7 @@ ct_status ct_ready(ct_context *ctx)
 
 ct_status ct_error(const ct_context *ctx) { return ctx ? ctx->status : CT_ERR_ARGUMENT; }
 
-const char *ct_error_message(const ct_context *ctx) { return ctx ? ctx->message : "the context is NULL"; }
+const char *ct_error_message(const ct_context *ctx) { return ctx ? ctx->message : ""; }
 
 void ct_clear_error(ct_context *ctx)
 {

@@ -160,6 +160,10 @@ ct_status ct_pool_take(ct_context *ctx, size_t bytes, void **out)
     }
     if (!b) {
         ct_status status = add_slab(ctx, bytes);
+        if (status == CT_ERR_MEMORY) { /* slabs that are free may make room for a larger one */
+            ct_pool_trim(ctx);
+            status = add_slab(ctx, bytes);
+        }
         if (status) return status;
         b = pool->newest_free;
     }

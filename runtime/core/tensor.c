@@ -86,11 +86,16 @@ const char *ct_shape_text(ct_context *ctx, const ct_shape *s)
     return text;
 }
 
+static const char *ref_name(ct_context *ctx, ct_ref ref)
+{
+    return ct_ref_is_leaf(ref) ? ct_leaf_at(ctx, ref)->name : ct_tape_name_of(ctx, ref);
+}
+
 const char *ct_ref_text(ct_context *ctx, ct_ref ref)
 {
     size_t bytes, used = 0;
     char *text = next_text(ctx, &bytes);
-    const char *name = ct_ref_is_leaf(ref) ? ct_leaf_at(ctx, ref)->name : NULL;
+    const char *name = ref_name(ctx, ref);
     if (name) used = (size_t)snprintf(text, bytes, "%.100s ", name);
     write_shape(&ct_value_at(ctx, ref)->shape, text + used, bytes - used);
     return text;
@@ -129,7 +134,9 @@ static const char *look_up(ct_context *ctx, ct_tensor tensor, ct_ref *out)
     uint64_t generation = tensor.bits >> INDEX_BITS & GENERATION_MASK;
     if (tensor.bits & LEAF_BIT) {
         if (index >= ctx->tensors->n_leaves) return "is no tensor of this context";
-        if ((ctx->tensors->leaves[index].generation & GENERATION_MASK) != generation || !(generation & 1))
+        /* The runtime's own handles still name a leaf that was released in this step. */
+        const ct_leaf_slot *leaf = &ctx->tensors->leaves[index];
+        if ((leaf->generation & GENERATION_MASK) != generation || !(leaf->generation & 1 || leaf->released))
             return "was released";
         *out = index | CT_REF_LEAF;
         return NULL;
@@ -177,7 +184,7 @@ void ct_tensors_close(ct_context *ctx)
     ctx->tensors = NULL;
 }
 
-static ct_ref take_slot(ct_context *ctx, const char *op, const ct_shape *shape)
+static ct_status take_slot(ct_context *ctx, const char *op, const ct_shape *shape, ct_ref *out)
 {
     ct_tensors *t = ctx->tensors;
     uint32_t index;
@@ -189,8 +196,7 @@ static ct_ref take_slot(ct_context *ctx, const char *op, const ct_shape *shape)
         if (need > INDEX_MASK || !ct_grow(ctx, (void **)&t->leaves, &t->leaves_capacity, need, sizeof *t->leaves) ||
             !ct_grow(ctx, (void **)&t->free_slots, &t->free_capacity, need, sizeof *t->free_slots) ||
             !ct_grow(ctx, (void **)&t->released, &t->released_capacity, need, sizeof *t->released)) {
-            ct_fail(ctx, CT_ERR_MEMORY, "%s: out of host memory at %zu leaves", op, t->n_leaves);
-            return CT_REF_NONE;
+            return ct_report(ctx, CT_ERR_MEMORY, "%s: out of host memory at %zu leaves", op, t->n_leaves);
         }
         index = (uint32_t)t->n_leaves++;
     }
@@ -198,7 +204,8 @@ static ct_ref take_slot(ct_context *ctx, const char *op, const ct_shape *shape)
     *leaf = (ct_leaf_slot){.value = {.shape = *shape}, .generation = leaf->generation + 1};
     leaf->grad = leaf->counter = CT_REF_NONE;
     leaf->writer = "ct_leaf";
-    return index | CT_REF_LEAF;
+    *out = index | CT_REF_LEAF;
+    return CT_OK;
 }
 
 static void free_slot(ct_context *ctx, ct_ref ref)
@@ -206,6 +213,7 @@ static void free_slot(ct_context *ctx, ct_ref ref)
     ct_leaf_slot *leaf = ct_leaf_at(ctx, ref);
     if (leaf->owns_data) ct_pool_give(ctx, leaf->value.data);
     if (!leaf->released) leaf->generation++;
+    leaf->released = false;
     ct_free(ctx, leaf->name);
     leaf->name = NULL;
     leaf->value.data = NULL;
@@ -213,51 +221,47 @@ static void free_slot(ct_context *ctx, ct_ref ref)
     ctx->tensors->free_slots[ctx->tensors->n_free++] = ref & ~CT_REF_LEAF;
 }
 
-/* A leaf with memory of its own, contents undefined. */
-static ct_ref make_raw(ct_context *ctx, const char *op, const ct_shape *shape)
+ct_status ct_leaf_new(ct_context *ctx, const char *op, const ct_shape *shape, const void *data, ct_ref *out)
 {
-    ct_ref ref = take_slot(ctx, op, shape);
-    if (ref == CT_REF_NONE) return ref;
+    ct_device *device = ctx->device;
+    size_t bytes = ct_shape_bytes(shape);
+    ct_status status = take_slot(ctx, op, shape, out);
+    if (status) return status;
     void *memory = NULL;
-    ct_status status = ct_pool_take(ctx, ct_shape_bytes(shape), &memory);
+    status = ct_pool_take(ctx, bytes, &memory);
     if (status) {
-        free_slot(ctx, ref);
-        ct_fail(ctx, status, "%s: no memory for %s %s (%zu bytes; pool: %lld in use, %lld reserved, limit %zu)", op,
-                ct_dtype_name(shape->dtype), ct_shape_text(ctx, shape), ct_shape_bytes(shape),
-                (long long)ctx->stats.pool_in_use, (long long)ctx->stats.pool_reserved, ctx->config.pool_bytes);
-        return CT_REF_NONE;
+        free_slot(ctx, *out);
+        return ct_report(ctx, status, "%s: no memory for %s %s (%zu bytes; pool: %lld in use, %lld reserved, limit %zu)",
+                         op, ct_dtype_name(shape->dtype), ct_shape_text(ctx, shape), bytes,
+                         (long long)ctx->stats.pool_in_use, (long long)ctx->stats.pool_reserved, ctx->config.pool_bytes);
     }
-    ct_leaf_at(ctx, ref)->value.data = memory;
-    ct_leaf_at(ctx, ref)->owns_data = true;
-    return ref;
+    ct_leaf_slot *leaf = ct_leaf_at(ctx, *out);
+    leaf->value.data = memory;
+    leaf->owns_data = true;
+    status = data ? device->upload(device, memory, data, bytes) : device->fill(device, memory, 0, bytes);
+    if (!status) return CT_OK;
+    free_slot(ctx, *out);
+    return ct_report(ctx, status, "%s: %s", op, device->message);
 }
 
-ct_ref ct_leaf_make(ct_context *ctx, const char *op, const ct_shape *shape)
+/* The same, with the error standing. */
+static ct_ref make_leaf(ct_context *ctx, const char *op, const ct_shape *shape, const void *data)
 {
-    ct_ref ref = make_raw(ctx, op, shape);
-    if (ref == CT_REF_NONE) return ref;
-    ct_status status = ctx->device->fill(ctx->device, ct_value_at(ctx, ref)->data, 0, ct_shape_bytes(shape));
+    ct_ref ref;
+    ct_status status = ct_leaf_new(ctx, op, shape, data, &ref);
     if (!status) return ref;
-    free_slot(ctx, ref);
-    ct_fail(ctx, status, "%s: %s", op, ctx->device->message);
+    ct_fail(ctx, status, "%s", ctx->message);
     return CT_REF_NONE;
 }
+
+ct_ref ct_leaf_make(ct_context *ctx, const char *op, const ct_shape *shape) { return make_leaf(ctx, op, shape, NULL); }
 
 ct_tensor ct_leaf(ct_context *ctx, ct_dtype dtype, int ndim, const int64_t *shape, const void *data)
 {
     ct_shape s;
     if (ct_ready(ctx) || !ct_shape_make(ctx, "ct_leaf", dtype, ndim, shape, &s)) return (ct_tensor){0};
-    if (!data) {
-        ct_ref zeros = ct_leaf_make(ctx, "ct_leaf", &s);
-        return zeros == CT_REF_NONE ? (ct_tensor){0} : ct_handle(ctx, zeros);
-    }
-    ct_ref ref = make_raw(ctx, "ct_leaf", &s);
-    if (ref == CT_REF_NONE) return (ct_tensor){0};
-    ct_status status = ctx->device->upload(ctx->device, ct_value_at(ctx, ref)->data, data, ct_shape_bytes(&s));
-    if (!status) return ct_handle(ctx, ref);
-    free_slot(ctx, ref);
-    ct_fail(ctx, status, "ct_leaf: %s", ctx->device->message);
-    return (ct_tensor){0};
+    ct_ref ref = make_leaf(ctx, "ct_leaf", &s, data);
+    return ref == CT_REF_NONE ? (ct_tensor){0} : ct_handle(ctx, ref);
 }
 
 static void store_as(int32_t dtype, double value, char *to)
@@ -317,8 +321,12 @@ ct_tensor ct_wrap(ct_context *ctx, ct_dtype dtype, int ndim, const int64_t *shap
                 memory ? "not aligned to its elements" : "NULL");
         return (ct_tensor){0};
     }
-    ct_ref ref = take_slot(ctx, "ct_wrap", &s);
-    if (ref == CT_REF_NONE) return (ct_tensor){0};
+    ct_ref ref;
+    ct_status status = take_slot(ctx, "ct_wrap", &s, &ref);
+    if (status) {
+        ct_fail(ctx, status, "%s", ctx->message);
+        return (ct_tensor){0};
+    }
     ct_value_at(ctx, ref)->data = memory;
     return ct_handle(ctx, ref);
 }
@@ -326,22 +334,34 @@ ct_tensor ct_wrap(ct_context *ctx, ct_dtype dtype, int ndim, const int64_t *shap
 void ct_release(ct_context *ctx, ct_tensor tensor)
 {
     ct_ref ref;
-    if (!ctx || !ctx->open || look_up(ctx, tensor, &ref) || !ct_ref_is_leaf(ref)) return;
+    if (!ctx || !ctx->open || tensor.bits == 0) return;
+    const char *wrong = look_up(ctx, tensor, &ref);
+    if (!wrong && !ct_ref_is_leaf(ref)) wrong = "is a step value, not a leaf";
+    if (!wrong && ct_leaf_at(ctx, ref)->internal) wrong = "is a gradient: it goes with its leaf";
+    if (wrong)
+        ct_fail(ctx, CT_ERR_ARGUMENT, "ct_release: the tensor %s", wrong);
+    else
+        ct_leaf_free(ctx, ref);
+}
+
+static void release_slot(ct_context *ctx, ct_ref ref)
+{
     ct_leaf_slot *leaf = ct_leaf_at(ctx, ref);
-    if (leaf->internal) return; /* a gradient goes with its leaf */
-    ct_leaf_free(ctx, ref);
+    leaf->generation++;
+    leaf->released = true;
+    ct_tape_note_release(ctx, leaf);
+    ctx->tensors->released[ctx->tensors->n_released++] = ref & ~CT_REF_LEAF;
 }
 
 void ct_leaf_free(ct_context *ctx, ct_ref ref)
 {
     ct_leaf_slot *leaf = ct_leaf_at(ctx, ref);
-    ct_ref owned[] = {leaf->grad, leaf->counter};
-    leaf->generation++;
-    leaf->released = true;
-    ct_tape_note_release(ctx, leaf);
-    ctx->tensors->released[ctx->tensors->n_released++] = ref & ~CT_REF_LEAF;
+    /* What it owns goes first: blocks are taken again last in first out, so that the same leaf
+     * made anew finds the same places. */
+    ct_ref owned[] = {leaf->counter, leaf->grad};
     for (int i = 0; i < 2; i++)
-        if (owned[i] != CT_REF_NONE) ct_leaf_free(ctx, owned[i]);
+        if (owned[i] != CT_REF_NONE) release_slot(ctx, owned[i]);
+    release_slot(ctx, ref);
     if (ctx->tape->n_records == 0) ct_leaves_reclaim(ctx);
 }
 
@@ -359,12 +379,13 @@ ct_status ct_describe(ct_context *ctx, ct_tensor tensor, ct_info *out)
     ct_status status = ct_resolve_query(ctx, "ct_describe", tensor, &ref);
     if (status) return status;
     const ct_value *v = ct_value_at(ctx, ref);
+    const char *name = ref_name(ctx, ref);
     *out = (ct_info){.dtype = v->shape.dtype,
                      .ndim = v->shape.ndim,
                      .numel = v->shape.numel,
                      .is_leaf = ct_ref_is_leaf(ref),
                      .requires_grad = v->requires_grad,
-                     .name = ct_ref_is_leaf(ref) ? ct_leaf_at(ctx, ref)->name : NULL};
+                     .name = name ? name : ""};
     memcpy(out->shape, v->shape.dim, sizeof out->shape);
     return CT_OK;
 }
@@ -374,13 +395,13 @@ ct_status ct_set_name(ct_context *ctx, ct_tensor tensor, const char *name)
     ct_ref ref;
     ct_status status = ct_resolve_query(ctx, "ct_set_name", tensor, &ref);
     if (status) return status;
-    if (!ct_ref_is_leaf(ref)) return ct_report(ctx, CT_ERR_ARGUMENT, "ct_set_name: only a leaf has a name");
     char *copy = NULL;
     if (name) {
         copy = ct_alloc(ctx, strlen(name) + 1);
         if (!copy) return ct_report(ctx, CT_ERR_MEMORY, "ct_set_name: out of host memory");
         strcpy(copy, name);
     }
+    if (!ct_ref_is_leaf(ref)) return ct_tape_name(ctx, ref, copy);
     ct_free(ctx, ct_leaf_at(ctx, ref)->name);
     ct_leaf_at(ctx, ref)->name = copy;
     return CT_OK;

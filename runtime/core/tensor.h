@@ -79,6 +79,8 @@ static inline ct_leaf_slot *ct_leaf_at(ct_context *ctx, ct_ref ref)
 }
 /* ct_value_at, for leaves and step values, stands in tape/tape.h. */
 
+/* A leaf with a copy of host memory, or zeroed for NULL. A failure is reported, and does not stand. */
+ct_status ct_leaf_new(ct_context *, const char *op, const ct_shape *, const void *data, ct_ref *out);
 /* A zeroed leaf; CT_REF_NONE on failure, with the error standing. */
 ct_ref ct_leaf_make(ct_context *, const char *op, const ct_shape *);
 /* Releases a leaf with its .grad and its counter; the memory goes when the step ends. */

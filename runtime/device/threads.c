@@ -31,6 +31,7 @@ struct ct_threads {
     atomic_uint wake; /* futex word: changes with every job that finds sleepers */
     atomic_uint sleepers;
     atomic_bool stop;
+    atomic_int started;
     void (*task)(void *, uint32_t);
     void *arg;
     void (*on_start)(void);
@@ -86,6 +87,7 @@ static void *run(void *arg)
 {
     ct_threads *t = arg;
     if (t->on_start) t->on_start();
+    atomic_fetch_add(&t->started, 1);
     int idle = 0;
     while (!atomic_load_explicit(&t->stop, memory_order_relaxed)) {
         if (work(t))
@@ -111,6 +113,8 @@ ct_threads *ct_threads_open(ct_context *ctx, int n, void (*on_start)(void))
     t->threads = threads;
     t->on_start = on_start;
     while (t->n < n - 1 && pthread_create(&threads[t->n], NULL, run, t) == 0) t->n++;
+    /* What a thread sets up at its start is not left to the first launches. */
+    while (atomic_load(&t->started) < t->n) sched_yield();
     return t;
 }
 

@@ -366,7 +366,7 @@ static ct_status set_target(csv *c, int target_column)
     }
     c->target = target_column < 0 ? c->columns + target_column : target_column;
     if (c->target < 0 || c->target >= c->columns) {
-        return ct_report(c->in.ctx, CT_ERR_IO,
+        return ct_report(c->in.ctx, CT_ERR_ARGUMENT,
                          "%s: line 1: target column %d is out of range: the file has %" PRId64 " columns", c->in.name,
                          target_column, c->columns);
     }

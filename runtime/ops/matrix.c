@@ -77,7 +77,7 @@ static void matmul_vjp(ct_context *ctx, ct_adjoint *a)
     }
 }
 
-/* p: A, B, C, bias.  i: lda, ldb, ldc, flags.  m, n, k as in C [m,n].  Batches are
+/* p: A, B, C, bias, scratch.  i: lda, ldb, ldc, flags.  m, n, k as in C [m,n].  Batches are
  * iterated over with strides in matrices' elements; ndim 0 is a single product. */
 static ct_args *emit_gemm(ct_lowering *l, int64_t m, int64_t n, int64_t k, bool ta, bool tb)
 {
@@ -86,6 +86,7 @@ static ct_args *emit_gemm(ct_lowering *l, int64_t m, int64_t n, int64_t k, bool 
     a->p[0] = ct_in(l, 0);
     a->p[1] = ct_in(l, 1);
     a->p[2] = ct_out(l, 0);
+    a->p[4] = ct_scratch(l);
     a->m = m, a->n = n, a->k = k;
     a->i[0] = ta ? m : k;
     a->i[1] = tb ? k : n;

@@ -121,17 +121,22 @@ static bool is_constant_one(ct_context *ctx, ct_tensor x)
 
 ct_tensor ct_scale_by(ct_context *ctx, ct_tensor x, ct_tensor g)
 {
-    return is_constant_one(ctx, g) ? x : ct_mul(ctx, x, g);
+    ct_shape sx = ct_tensor_shape(ctx, x), sg = ct_tensor_shape(ctx, g);
+    bool keeps_shape = ct_shape_equal(&sx, &sg) || (sg.numel == 1 && sg.ndim <= sx.ndim);
+    return keeps_shape && is_constant_one(ctx, g) ? x : ct_mul(ctx, x, g);
 }
 
 ct_tensor ct_constant(ct_context *ctx, const ct_shape *shape, double value)
 {
-    /* Whether it is one is part of the key: gradient rules leave out a factor of one. */
+    /* The shape follows from no input, so it is part of the key; so is whether the value is one,
+     * since gradient rules leave out a factor of one. */
+    int64_t attr[2 + CT_MAX_DIMS] = {value == 1, shape->dtype};
+    for (int i = 0; i < shape->ndim; i++) attr[2 + i] = shape->dim[i];
     return ct_tape_add(ctx, &(ct_entry){.op = CT_OP_fill,
                                         .n_out = 1,
                                         .out = shape,
-                                        .n_attr = 1,
-                                        .attr = &(int64_t){value == 1},
+                                        .n_attr = (uint8_t)(2 + shape->ndim),
+                                        .attr = attr,
                                         .n_scalar = 1,
                                         .scalar = &value});
 }

@@ -105,11 +105,11 @@ static void assign_lower(ct_lowering *l)
     ct_cost(l, 0, 2 * (double)ct_shape_bytes(x));
 }
 
-/* leaf = leaf + value */
+/* leaf = leaf + value, or the value where the leaf is zero */
 static void accumulate_lower(ct_lowering *l)
 {
     const ct_shape *x = ct_in_shape(l, 0), *in[2] = {x, ct_in_shape(l, 1)};
-    ct_args *a = ct_emit(l, CT_KERNEL_add, x->dtype);
+    ct_args *a = ct_emit(l, CT_KERNEL_accumulate, x->dtype);
     a->p[0] = ct_in(l, 0);
     a->p[1] = ct_in(l, 1);
     a->p[3] = ct_in(l, 0);

@@ -76,7 +76,7 @@ ct_tensor ct_cast(ct_context *ctx, ct_tensor x, ct_dtype dtype)
     if (!ct_operands(ctx, "cast", 1, &x, names, &ref)) return (ct_tensor){0};
     ct_shape shape = ct_shape_of(ctx, ref), out;
     if (!ct_shape_make(ctx, "cast", dtype, shape.ndim, shape.dim, &out)) return (ct_tensor){0};
-    return ct_record_unary(ctx, CT_OP_cast, ref, &out, 0, NULL, 0, NULL);
+    return ct_record_unary(ctx, CT_OP_cast, ref, &out, 1, &(int64_t){out.dtype}, 0, NULL);
 }
 
 ct_tensor ct_act_grad(ct_context *ctx, ct_activation activation, ct_tensor g, ct_tensor s, double slope)

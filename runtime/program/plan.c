@@ -56,7 +56,7 @@ static void import_records(ct_context *ctx, ct_plan *p)
         for (uint32_t i = 0; i < r->n_in + r->n_out; i++) {
             const ct_operand *o = &t->operands[r->operand + i];
             uint32_t value = value_of(ctx, p, o->ref);
-            p->operands[p->records[k].operand + i] = (ct_plan_operand){value, o->access};
+            p->operands[p->records[k].operand + i] = (ct_plan_operand){value, o->access & CT_UPDATE};
             if (i < r->n_in) {
                 if (o->access & CT_READ) p->values[value].readers++;
             } else {
@@ -214,7 +214,11 @@ typedef struct places {
     taken *list;
     uint32_t n;
     size_t end;
+    bool too_large;
 } places;
+
+/* No memory is as large; and no sum of two such sizes overflows. */
+#define MOST_BYTES (SIZE_MAX / 4)
 
 /* The smallest gap that holds it, else the end. The list has room: one entry a value and record. */
 static size_t take(places *at, size_t floor, size_t bytes, uint32_t last)
@@ -231,6 +235,7 @@ static size_t take(places *at, size_t floor, size_t bytes, uint32_t last)
     at->list[where] = (taken){best, bytes, last};
     at->n++;
     if (best + bytes > at->end) at->end = best + bytes;
+    if (at->end > MOST_BYTES) at->too_large = true;
     return best;
 }
 
@@ -249,6 +254,7 @@ static bool wants_place(const ct_plan_value *v, uint32_t index)
 
 static void place(ct_plan *p, taken *list)
 {
+    places at = {.list = list};
     size_t floor = p->base;
     /* Kept values at the bottom, one after the other: the next segment of the step begins behind them. */
     for (uint32_t i = p->n_externals; i < p->n_values; i++) {
@@ -256,10 +262,11 @@ static void place(ct_plan *p, taken *list)
         if (!wants_place(v, i) || v->last != CT_NEVER) continue;
         v->offset = floor;
         floor += round_up(v->bytes);
+        at.too_large |= floor > MOST_BYTES;
+        if (at.too_large) break;
     }
-    p->kept_end = floor;
-    places at = {.list = list, .end = floor};
-    for (uint32_t k = 0; k < p->n_records; k++) {
+    p->kept_end = at.end = floor;
+    for (uint32_t k = 0; k < p->n_records && !at.too_large; k++) {
         ct_plan_record *r = &p->records[k];
         if (!r->live) continue;
         give_back_until(&at, k);
@@ -270,13 +277,15 @@ static void place(ct_plan *p, taken *list)
         }
         if (r->scratch_bytes) r->scratch_offset = take(&at, floor, round_up(r->scratch_bytes), k);
     }
-    p->end = at.end;
+    p->end = at.too_large ? SIZE_MAX / 2 : at.end; /* which no pool will give */
 }
 
 static bool find_scratch(ct_context *ctx, ct_plan *p)
 {
     for (uint32_t k = 0; k < p->n_records; k++) {
         ct_plan_record *r = &p->records[k];
+        /* A product that is added is made first, and rounded, as it would be without the rewrite. */
+        if (r->live && r->adds) r->scratch_bytes = p->values[ct_plan_out(p, r, 0)->value].bytes;
         if (!r->live || !ct_ops[r->op]->scratch) continue;
         const ct_shape *few[8], **in = r->n_in < 8 ? few : ct_alloc(ctx, (r->n_in + 1) * sizeof *in);
         if (!in) return false;

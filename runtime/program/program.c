@@ -44,14 +44,6 @@ static ct_status grow_arena(ct_context *ctx, size_t bytes)
     return CT_OK;
 }
 
-void ct_programs_step_ended(ct_context *ctx)
-{
-    ct_programs *ps = ctx->programs;
-    if (!ps) return;
-    ps->step_arena = NULL;
-    ps->step_base = 0;
-}
-
 /* ---- the life of a program ----------------------------------------------------------------- */
 
 static void free_program(ct_context *ctx, ct_program *p)
@@ -81,13 +73,22 @@ static void forget(ct_context *ctx, ct_program *p)
 }
 
 /* Values of this step may lie in the memory of the programs it played: those stay. */
-static void evict_oldest(ct_context *ctx)
+static bool evict_oldest(ct_context *ctx)
 {
     ct_program *oldest = NULL;
     for (size_t i = 0; i < CT_PROGRAM_BUCKETS; i++)
         for (ct_program *p = ctx->programs->buckets[i]; p; p = p->chain)
             if (p->used_step != ctx->tape->step && (!oldest || p->used < oldest->used)) oldest = p;
     if (oldest) forget(ctx, oldest);
+    return oldest != NULL;
+}
+
+void ct_programs_step_ended(ct_context *ctx)
+{
+    ct_programs *ps = ctx->programs;
+    if (!ps) return;
+    ps->step_arena = NULL;
+    ps->step_base = 0;
 }
 
 void ct_programs_close(ct_context *ctx)
@@ -211,7 +212,7 @@ static ct_status compile(ct_context *ctx, bool final, uint64_t hash, ct_program 
         free_program(ctx, p);
         return status;
     }
-    if (ctx->stats.programs >= CT_PROGRAM_LIMIT) evict_oldest(ctx);
+    while (ctx->stats.programs >= CT_PROGRAM_LIMIT && evict_oldest(ctx)) continue;
     ct_program **bucket = &ctx->programs->buckets[hash % CT_PROGRAM_BUCKETS];
     p->chain = *bucket;
     *bucket = p;
@@ -322,6 +323,8 @@ ct_status ct_program_play(ct_context *ctx, ct_program *p)
     const double *scalars = t->scalars + t->first_scalar;
     for (uint32_t i = 0; i < p->plan.n_scalars; i++) changes = note_change(p, changes, i, scalars[i]);
     p->used_step = t->step;
+    /* Who is bound is not in the key: another optimizer may use the same program. */
+    if (t->n_bound) memcpy(p->bound, t->bound, t->n_bound * sizeof *p->bound);
     ct_status status = play(ctx, p, 1, changes);
     if (status) return status;
     ctx->programs->newest = p;

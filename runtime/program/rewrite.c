@@ -74,6 +74,7 @@ static void store_accumulated(ct_plan *p, uint32_t k)
 {
     ct_plan_record *r = &p->records[k];
     uint32_t leaf = in(p, r, 0)->value, value = in(p, r, 1)->value;
+    if (value == leaf) return;
     ct_plan_value *v = &p->values[value];
     uint32_t maker = v->maker;
     /* The maker may write where the accumulate would have, if nobody looks in between. */

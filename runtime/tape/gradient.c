@@ -88,13 +88,13 @@ typedef struct sweep {
     uint32_t serial; /* marks adjoints of this sweep                             */
     uint32_t path;   /* nonzero: only values marked with it lead to an input     */
     bool retain;
-    ct_ref *leaves; /* that got an adjoint, by first encounter                  */
-    size_t n_leaves, leaves_capacity;
+    size_t n_leaves; /* that got an adjoint, by first encounter, in tape->sweep_leaves */
 } sweep;
 
-static bool leads_to_input(const sweep *s, const ct_value *v)
+/* Does a gradient flow to this operand, and on to what is asked for? */
+static bool wanted(const sweep *s, const ct_operand *o)
 {
-    return s->path ? v->path == s->path : v->requires_grad;
+    return (o->access & CT_FLOWS) && (!s->path || ct_value_at(s->ctx, o->ref)->path == s->path);
 }
 
 /* Add to the adjoint of a tensor. */
@@ -110,10 +110,11 @@ static void contribute(sweep *s, ct_ref ref, ct_tensor g)
     v->sweep = s->serial;
     v->adjoint = g;
     if (!ct_ref_is_leaf(ref)) return;
-    if (!ct_grow(ctx, (void **)&s->leaves, &s->leaves_capacity, s->n_leaves + 1, sizeof *s->leaves))
+    ct_tape *t = ctx->tape;
+    if (!ct_grow(ctx, (void **)&t->sweep_leaves, &t->sweep_leaves_capacity, s->n_leaves + 1, sizeof *t->sweep_leaves))
         ct_fail(ctx, CT_ERR_MEMORY, "backward: out of host memory");
     else
-        s->leaves[s->n_leaves++] = ref;
+        t->sweep_leaves[s->n_leaves++] = ref;
 }
 
 /* The values a rule reads must still be those that the forward op read. */
@@ -172,7 +173,7 @@ static bool sweep_record(sweep *s, uint32_t index)
     for (uint32_t i = 0; i < r.n_in; i++) {
         refs[i] = t->operands[r.operand + i].ref;
         in[i] = ct_handle(ctx, refs[i]);
-        needs[i] = leads_to_input(s, ct_value_at(ctx, refs[i]));
+        needs[i] = wanted(s, &t->operands[r.operand + i]);
         a.gin[i] = (ct_tensor){0};
     }
     for (uint32_t i = 0; i < r.n_out && i < 3; i++) {
@@ -198,7 +199,14 @@ static bool has_adjoint(const sweep *s, const ct_record *r)
     const ct_tape *t = s->ctx->tape;
     const ct_operand *out = &t->operands[r->operand + r->n_in];
     for (uint32_t i = 0; i < r->n_out; i++)
-        if (t->values[out[i].ref].sweep == s->serial && leads_to_input(s, &t->values[out[i].ref])) return true;
+        if (t->values[out[i].ref].sweep == s->serial) return true;
+    return false;
+}
+
+static bool has_wanted_input(const sweep *s, const ct_record *r)
+{
+    for (uint32_t i = 0; i < r->n_in; i++)
+        if (wanted(s, &s->ctx->tape->operands[r->operand + i])) return true;
     return false;
 }
 
@@ -221,7 +229,7 @@ static bool seed_roots(sweep *s, const char *call, int n, const ct_tensor *roots
             if (!ct_resolve(ctx, call, "a seed", g, &seed)) return false;
             ct_shape given = ct_shape_of(ctx, seed);
             if (!ct_shape_equal(&given, &shape) || given.dtype != shape.dtype) {
-                ct_fail(ctx, CT_ERR_SHAPE, "%s: root %d is %s %s, its seed is %s %s", call, i,
+                ct_fail(ctx, given.dtype != shape.dtype ? CT_ERR_DTYPE : CT_ERR_SHAPE, "%s: root %d is %s %s, its seed is %s %s", call, i,
                         ct_dtype_name(shape.dtype), ct_ref_text(ctx, root), ct_dtype_name(given.dtype),
                         ct_ref_text(ctx, seed));
                 return false;
@@ -251,7 +259,8 @@ static bool run(sweep *s, const char *call, int n, const ct_tensor *roots, const
     if (!seed_roots(s, call, n, roots, seeds, &last)) return false;
     for (uint32_t i = last; i-- > 0;) {
         const ct_record *r = &ctx->tape->records[i];
-        if ((r->flags & CT_RECORD_GRAD) && has_adjoint(s, r) && !sweep_record(s, i)) return false;
+        bool swept = (r->flags & CT_RECORD_GRAD) && has_adjoint(s, r) && has_wanted_input(s, r);
+        if (swept && !sweep_record(s, i)) return false;
     }
     return true;
 }
@@ -260,8 +269,8 @@ static void accumulate_leaves(sweep *s)
 {
     ct_context *ctx = s->ctx;
     for (size_t i = 0; i < s->n_leaves && !ctx->status; i++) {
-        const ct_leaf_slot *leaf = ct_leaf_at(ctx, s->leaves[i]);
-        if (leaf->value.requires_grad) ct_accumulate(ctx, ct_handle(ctx, leaf->grad), leaf->value.adjoint);
+        const ct_leaf_slot *leaf = ct_leaf_at(ctx, ctx->tape->sweep_leaves[i]);
+        if (leaf->grad != CT_REF_NONE) ct_accumulate(ctx, ct_handle(ctx, leaf->grad), leaf->value.adjoint);
     }
 }
 
@@ -276,7 +285,6 @@ static ct_status backward(ct_context *ctx, const char *call, int n, const ct_ten
     ctx->tape->sweeping = true;
     if (run(&s, call, n, roots, seeds)) accumulate_leaves(&s);
     ctx->tape->sweeping = false;
-    ct_free(ctx, s.leaves);
     return ctx->status;
 }
 
@@ -316,7 +324,8 @@ static bool mark_paths(ct_context *ctx, const char *call, uint32_t path, int n, 
         if (!(r->flags & CT_RECORD_GRAD)) continue;
         const ct_operand *o = &t->operands[r->operand];
         bool depends = false;
-        for (uint32_t i = 0; i < r->n_in && !depends; i++) depends = ct_value_at(ctx, o[i].ref)->path == path;
+        for (uint32_t i = 0; i < r->n_in && !depends; i++)
+            depends = (o[i].access & CT_FLOWS) && ct_value_at(ctx, o[i].ref)->path == path;
         for (uint32_t i = 0; depends && i < r->n_out; i++) t->values[o[r->n_in + i].ref].path = path;
     }
     return true;
@@ -327,6 +336,7 @@ static ct_status gradients(ct_context *ctx, const char *call, int n_out, const c
                            const ct_tensor *seeds, int n_in, const ct_tensor *inputs, ct_tensor *grads, int flags)
 {
     ct_tape *t = ctx->tape;
+    for (int i = 0; i < n_in; i++) grads[i] = (ct_tensor){0};
     if (t->sweeping) return ct_fail(ctx, CT_ERR_STATE, "%s: called from a gradient rule", call);
     sweep s = {.ctx = ctx, .path = ++t->path, .retain = flags != 0};
     if (!mark_paths(ctx, call, s.path, n_in, inputs)) return ctx->status;
@@ -342,13 +352,14 @@ static ct_status gradients(ct_context *ctx, const char *call, int n_out, const c
             if (!ctx->status && ct_resolve(ctx, call, "a gradient", grads[i], &grad)) ct_tape_keep(ctx, grad);
         }
     t->sweeping = t->sweep_keeps = false;
-    ct_free(ctx, s.leaves);
+    for (int i = 0; ctx->status && i < n_in; i++) grads[i] = (ct_tensor){0};
     return ctx->status;
 }
 
 ct_status ct_gradients(ct_context *ctx, int n_out, const ct_tensor *outputs, const ct_tensor *seeds, int n_in,
                        const ct_tensor *inputs, ct_tensor *grads, int flags)
 {
+    for (int i = 0; grads && i < n_in; i++) grads[i] = (ct_tensor){0};
     ct_status status = ct_ready(ctx);
     if (status) return status;
     if (n_out < 1 || n_in < 1 || !outputs || !inputs || !grads)
@@ -374,6 +385,7 @@ static ct_tensor dummy_like(ct_context *ctx, ct_tensor output)
 ct_status ct_jvp(ct_context *ctx, int n_in, const ct_tensor *inputs, const ct_tensor *tangents, int n_out,
                  const ct_tensor *outputs, ct_tensor *out_tangents)
 {
+    for (int i = 0; out_tangents && i < n_out; i++) out_tangents[i] = (ct_tensor){0};
     ct_status status = ct_ready(ctx);
     if (status) return status;
     if (n_in < 1 || n_out < 1 || !inputs || !tangents || !outputs || !out_tangents)

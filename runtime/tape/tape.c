@@ -22,12 +22,21 @@ ct_status ct_tape_open(ct_context *ctx)
     return CT_OK;
 }
 
+static void forget_names(ct_context *ctx)
+{
+    ct_tape *t = ctx->tape;
+    for (size_t i = 0; i < t->n_names; i++) ct_free(ctx, t->names[i].name);
+    t->n_names = 0;
+}
+
 void ct_tape_close(ct_context *ctx)
 {
     ct_tape *t = ctx->tape;
     if (!t) return;
+    forget_names(ctx);
     void *arrays[] = {t->values,    t->records, t->operands, t->attrs,         t->scalars,   t->bound,
-                      t->externals, t->key,     t->bindings, t->binding_taken, t->list_refs, t->list_access};
+                      t->externals, t->key,     t->bindings, t->binding_taken, t->list_refs, t->list_access,
+                      t->names,     t->sweep_leaves};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) ct_free(ctx, arrays[i]);
     ct_free(ctx, t);
     ctx->tape = NULL;
@@ -112,17 +121,16 @@ static ct_record *append(ct_context *ctx, const ct_entry *e)
             return NULL;
         }
         uint32_t access = e->access ? e->access[i] : CT_READ, version = 0;
+        const bool flows = access == CT_READ && ct_value_at(ctx, ref)->requires_grad;
         key_operand(ctx, ref);
         if (ct_ref_is_leaf(ref)) {
             ct_leaf_slot *leaf = ct_leaf_at(ctx, ref);
             if (access & CT_WRITE) ct_leaf_written(leaf, ct_ops[e->op]->name);
             leaf->used_step = t->step;
             version = leaf->version;
-            grad |= leaf->value.requires_grad && (access == CT_READ);
-        } else {
-            grad |= t->values[ref].requires_grad;
         }
-        operands[i] = (ct_operand){ref, version, access};
+        grad |= flows;
+        operands[i] = (ct_operand){ref, version, flows ? access | CT_FLOWS : access};
     }
     grad = grad && ct_ops[e->op]->vjp && ct_grad_enabled(ctx);
     bool keep = !t->sweeping || t->sweep_keeps || ctx->config.eager;
@@ -199,6 +207,38 @@ void ct_tape_note_release(ct_context *ctx, const ct_leaf_slot *leaf)
     if (leaf->used_step == t->last_step) t->last = NULL;
 }
 
+/* ---- names of step values ---------------------------------------------------------------- */
+
+static ct_named_value *find_name(ct_tape *t, ct_ref ref)
+{
+    for (size_t i = 0; i < t->n_names; i++)
+        if (t->names[i].ref == ref) return &t->names[i];
+    return NULL;
+}
+
+const char *ct_tape_name_of(ct_context *ctx, ct_ref ref)
+{
+    const ct_named_value *named = find_name(ctx->tape, ref);
+    return named ? named->name : NULL;
+}
+
+ct_status ct_tape_name(ct_context *ctx, ct_ref ref, char *name)
+{
+    ct_tape *t = ctx->tape;
+    ct_named_value *named = find_name(t, ref);
+    if (!named) {
+        if (!GROW(names, 1)) {
+            ct_free(ctx, name);
+            return ct_report(ctx, CT_ERR_MEMORY, "ct_set_name: out of host memory");
+        }
+        named = &t->names[t->n_names++];
+        *named = (ct_named_value){.ref = ref};
+    }
+    ct_free(ctx, named->name);
+    named->name = name;
+    return CT_OK;
+}
+
 /* ---- bindings ---------------------------------------------------------------------- */
 
 uint32_t ct_binding_make(ct_context *ctx, double value)
@@ -245,6 +285,7 @@ static void next_step(ct_context *ctx)
     t->random_records = 0;
     t->split = NULL;
     t->released[0] = 0;
+    forget_names(ctx);
     next_segment(ctx);
     ct_programs_step_ended(ctx);
     ct_leaves_reclaim(ctx);

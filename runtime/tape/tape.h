@@ -10,7 +10,8 @@
 
 #include "core/tensor.h"
 
-enum { CT_READ = 1, CT_WRITE = 2, CT_UPDATE = 3 }; /* how a record touches an operand */
+/* How a record touches an operand; and whether a gradient flows back to it, decided when it is recorded. */
+enum { CT_READ = 1, CT_WRITE = 2, CT_UPDATE = 3, CT_FLOWS = 4 };
 
 enum {
     CT_RECORD_GRAD = 1,  /* an output requires a gradient                                 */
@@ -55,6 +56,11 @@ typedef struct ct_bound_scalar {
     uint32_t scalar, binding;
 } ct_bound_scalar;
 
+typedef struct ct_named_value {
+    ct_ref ref;
+    char *name;
+} ct_named_value;
+
 typedef struct ct_tape {
     uint64_t step;    /* serial; the generation of this step's values    */
     ct_value *values; /* all of these: this step's                       */
@@ -81,10 +87,14 @@ typedef struct ct_tape {
     bool *binding_taken;
     size_t n_bindings, bindings_capacity, taken_capacity;
 
+    ct_ref *sweep_leaves;               /* scratch of a sweep: leaves that got an adjoint  */
+    size_t sweep_leaves_capacity;
     uint32_t sweep, path;       /* serials of the last sweep, the last ct_gradients */
     bool sweeping, sweep_keeps; /* rules are recording; with CT_CREATE_GRAPH       */
     int random_records;         /* in this step, in training mode                  */
     ct_ref random_counter;      /* leaf: steps with random records                 */
+    ct_named_value *names;              /* of step values that were given one              */
+    size_t n_names, names_capacity;
     const char *split;          /* the call that ended a segment of this step open */
 
     struct ct_program *last; /* of the step that ended, NULL if not replayable  */
@@ -121,6 +131,9 @@ ct_status ct_flush_open(ct_context *, const char *call);
 /* n_in is kept in 24 bits of the key: an op checks that it has no more. */
 bool ct_tape_names(ct_context *, ct_ref);
 int64_t ct_tape_recorded(const ct_context *);
+/* Name a step value until the step ends; takes the text over. NULL takes the name away. */
+ct_status ct_tape_name(ct_context *, ct_ref, char *name);
+const char *ct_tape_name_of(ct_context *, ct_ref); /* NULL: none */
 /* A leaf of the current or last step was released: that step cannot be replayed. */
 void ct_tape_note_release(ct_context *, const ct_leaf_slot *);
 bool ct_grad_enabled(const ct_context *);

@@ -1,22 +1,53 @@
 /* Data sets: features and targets held on the device, from memory, IDX or CSV. */
 #include "train/dataset.h"
 
+#include "core/tensor.h"
 #include "files/files.h"
 #include "train/params.h"
 
 #include <string.h>
 
+/* Features or targets as the caller has them in host memory. */
+typedef struct examples {
+    ct_dtype dtype;
+    int ndim; /* of one example */
+    const int64_t *shape;
+    const void *data;
+} examples;
+
 /* [n, shape..] */
-static ct_tensor rows_leaf(ct_context *ctx, int64_t n, ct_dtype dtype, int ndim, const int64_t *shape, const void *data)
+static ct_status rows_leaf(ct_context *ctx, int64_t n, const examples *e, ct_tensor *out)
 {
+    ct_shape shape;
+    ct_ref ref;
     int64_t dims[CT_MAX_DIMS] = {n};
-    if (ndim < 0 || ndim >= CT_MAX_DIMS || (ndim && !shape) || !data) {
-        ct_fail(ctx, ndim < 0 || ndim >= CT_MAX_DIMS ? CT_ERR_SHAPE : CT_ERR_ARGUMENT,
-                "ct_dataset_create: an example of %d dims (0 to %d), data at %p", ndim, CT_MAX_DIMS - 1, data);
-        return (ct_tensor){0};
-    }
-    if (ndim) memcpy(dims + 1, shape, (size_t)ndim * sizeof *dims);
-    return ct_leaf(ctx, dtype, ndim + 1, dims, data);
+    if (e->ndim < 0 || e->ndim >= CT_MAX_DIMS)
+        return ct_report(ctx, CT_ERR_SHAPE, "ct_dataset_create: an example of %d dims; 0 to %d fit", e->ndim,
+                         CT_MAX_DIMS - 1);
+    if ((e->ndim && !e->shape) || !e->data)
+        return ct_report(ctx, CT_ERR_ARGUMENT, "ct_dataset_create: a shape or the data is NULL");
+    if (e->ndim) memcpy(dims + 1, e->shape, (size_t)e->ndim * sizeof *dims);
+    if (!ct_shape_make(ctx, "ct_dataset_create", e->dtype, e->ndim + 1, dims, &shape)) return ctx->status;
+    ct_status status = ct_leaf_new(ctx, "ct_dataset_create", &shape, e->data, &ref);
+    if (!status) *out = ct_handle(ctx, ref);
+    return status;
+}
+
+/* A failure is reported, and stands only if a shape was absurd. */
+static ct_status make(ct_context *ctx, int64_t n, const examples *x, const examples *y, ct_dataset **out)
+{
+    if (n < 1) return ct_report(ctx, CT_ERR_ARGUMENT, "ct_dataset_create: %lld examples", (long long)n);
+    ct_dataset *d = ct_alloc(ctx, sizeof *d);
+    if (!d) return ct_report(ctx, CT_ERR_MEMORY, "ct_dataset_create: out of host memory");
+    ct_hold(ctx);
+    *d = (ct_dataset){.ctx = ctx, .refs = 1, .n = n};
+    ct_status status = rows_leaf(ctx, n, x, &d->x);
+    if (!status) status = rows_leaf(ctx, n, y, &d->y);
+    if (status)
+        ct_dataset_destroy(d);
+    else
+        *out = d;
+    return status;
 }
 
 ct_status ct_dataset_create(ct_context *ctx, int64_t n, ct_dtype xd, int x_ndim, const int64_t *x_shape, const void *x,
@@ -26,19 +57,8 @@ ct_status ct_dataset_create(ct_context *ctx, int64_t n, ct_dtype xd, int x_ndim,
     *out = NULL;
     ct_status status = ct_ready(ctx);
     if (status) return status;
-    if (n < 1) return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_dataset_create: %lld examples", (long long)n);
-    ct_dataset *d = ct_alloc(ctx, sizeof *d);
-    if (!d) return ct_fail(ctx, CT_ERR_MEMORY, "ct_dataset_create: out of host memory");
-    ct_hold(ctx);
-    *d = (ct_dataset){.ctx = ctx, .refs = 1, .n = n};
-    d->x = rows_leaf(ctx, n, xd, x_ndim, x_shape, x);
-    if (!ctx->status) d->y = rows_leaf(ctx, n, yd, y_ndim, y_shape, y);
-    if (ctx->status) {
-        ct_dataset_destroy(d);
-        return ctx->status;
-    }
-    *out = d;
-    return CT_OK;
+    status = make(ctx, n, &(examples){xd, x_ndim, x_shape, x}, &(examples){yd, y_ndim, y_shape, y}, out);
+    return status ? ct_fail(ctx, status, "%s", ctx->message) : CT_OK;
 }
 
 void ct_dataset_destroy(ct_dataset *d)
@@ -54,6 +74,13 @@ void ct_dataset_destroy(ct_dataset *d)
 int64_t ct_dataset_size(const ct_dataset *d) { return d ? d->n : 0; }
 
 /* ---- files ------------------------------------------------------------------------------------------- */
+
+/* Arrays whose first dim counts the examples. */
+static ct_status from_arrays(ct_context *ctx, const ct_array_file *x, const ct_array_file *y, ct_dataset **out)
+{
+    return make(ctx, x->shape[0], &(examples){x->dtype, x->ndim - 1, x->shape + 1, x->data},
+                &(examples){y->dtype, y->ndim - 1, y->shape + 1, y->data}, out);
+}
 
 static ct_status file_call_ready(ct_context *ctx, ct_dataset **out)
 {
@@ -77,9 +104,7 @@ ct_status ct_dataset_load_idx(ct_context *ctx, const char *images, const char *l
     if (!status && x.shape[0] != y.shape[0])
         status = ct_report(ctx, CT_ERR_IO, "%s has %lld images, %s has %lld labels", images, (long long)x.shape[0],
                            labels, (long long)y.shape[0]);
-    if (!status)
-        status =
-            ct_dataset_create(ctx, x.shape[0], x.dtype, x.ndim - 1, x.shape + 1, x.data, y.dtype, 0, NULL, y.data, out);
+    if (!status) status = from_arrays(ctx, &x, &y, out);
     if (!ctx) return status;
     ct_array_file_free(ctx, &x);
     ct_array_file_free(ctx, &y);
@@ -91,9 +116,7 @@ ct_status ct_dataset_load_csv(ct_context *ctx, const char *path, int target_colu
     ct_array_file x = {0}, y = {0};
     ct_status status = file_call_ready(ctx, out);
     if (!status) status = ct_csv_read(ctx, path, target_column, classes, &x, &y);
-    if (!status)
-        status = ct_dataset_create(ctx, x.shape[0], x.dtype, x.ndim - 1, x.shape + 1, x.data, y.dtype, y.ndim - 1,
-                                   y.shape + 1, y.data, out);
+    if (!status) status = from_arrays(ctx, &x, &y, out);
     if (!ctx) return status;
     ct_array_file_free(ctx, &x);
     ct_array_file_free(ctx, &y);

@@ -4,6 +4,15 @@
 #include "train/dataset.h"
 #include "train/params.h"
 
+#include "philox.h"
+
+/* What a step has drawn. */
+typedef struct draws {
+    uint64_t step;
+    int64_t n;
+    bool partial;
+} draws;
+
 struct ct_loader {
     ct_mirror mirror; /* first: the tape knows the loader by it */
     ct_context *ctx;
@@ -13,9 +22,7 @@ struct ct_loader {
     uint64_t key;
     int64_t batches, full;    /* in an epoch, and how many of them are full           */
     int64_t drawn, committed; /* batches recorded; of those, launched                 */
-    uint64_t step;            /* the step of the last draw, and what it has drawn:    */
-    int64_t drawn_in_step;
-    bool partial_in_step;
+    draws now, before;        /* in the step of the last draw, and in the one before  */
 };
 
 /* ---- the mirror ---------------------------------------------------------------------------------------- */
@@ -30,23 +37,24 @@ static void rollback(ct_mirror *m)
 {
     ct_loader *l = (ct_loader *)m;
     l->drawn = l->committed;
-    l->drawn_in_step = 0;
+    /* The step before may still be replayed; an error with nothing pending drops no draw. */
+    if (l->now.step == l->ctx->tape->step) l->now = l->before;
 }
 
 static int64_t replay_limit(ct_mirror *m)
 {
     const ct_loader *l = (const ct_loader *)m;
-    if (l->step != l->ctx->tape->last_step || l->drawn_in_step == 0) return INT64_MAX;
-    if (l->partial_in_step) return 0;
+    if (l->now.step != l->ctx->tape->last_step || l->now.n == 0) return INT64_MAX;
+    if (l->now.partial) return 0;
     if (l->full == l->batches) return INT64_MAX;
-    return (l->full - l->drawn % l->batches) / l->drawn_in_step;
+    return (l->full - l->drawn % l->batches) / l->now.n;
 }
 
 static void replayed(ct_mirror *m, int64_t n)
 {
     ct_loader *l = (ct_loader *)m;
-    if (l->step != l->ctx->tape->last_step) return;
-    l->drawn = l->committed = l->drawn + n * l->drawn_in_step;
+    if (l->now.step != l->ctx->tape->last_step) return;
+    l->drawn = l->committed = l->drawn + n * l->now.n;
 }
 
 static void leave_context(ct_loader *l)
@@ -86,7 +94,7 @@ ct_status ct_loader_create(ct_dataset *data, const ct_loader_config *config, ct_
                      .data = data,
                      .config = *config,
                      .cursor = cursor,
-                     .key = ctx->config.seed * 0x9E3779B97F4A7C15u + ctx->streams++,
+                     .key = ct_random_key(ctx->config.seed, ((uint64_t)2 << 32) + ctx->streams++),
                      .full = data->n / config->batch};
     if (l->config.scale == 0) l->config.scale = 1.0 / 255;
     l->batches = l->full + (!config->drop_last && data->n % config->batch != 0);
@@ -131,13 +139,12 @@ ct_status ct_loader_next(ct_loader *l, ct_tensor *x, ct_tensor *y)
     if (!ct_resolve(ctx, "ct_loader_next", "the data set", l->data->x, &g.x) ||
         !ct_resolve(ctx, "ct_loader_next", "the data set", l->data->y, &g.y))
         return ctx->status;
-    if (l->step != ctx->tape->step) {
-        l->step = ctx->tape->step;
-        l->drawn_in_step = 0;
-        l->partial_in_step = false;
+    if (l->now.step != ctx->tape->step) {
+        l->before = l->now;
+        l->now = (draws){.step = ctx->tape->step};
     }
     l->drawn++;
-    l->drawn_in_step++;
-    l->partial_in_step |= partial;
+    l->now.n++;
+    l->now.partial |= partial;
     return ct_record_gather(ctx, &g, x, y);
 }

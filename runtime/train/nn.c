@@ -57,7 +57,7 @@ ct_status ct_params_add(ct_params *params, const char *name, ct_tensor leaf)
     }
     strcpy(copy, name);
     params->leaves[params->n++] = (ct_named_leaf){copy, leaf};
-    return info.name ? CT_OK : ct_set_name(ctx, leaf, name);
+    return *info.name ? CT_OK : ct_set_name(ctx, leaf, name);
 }
 
 int ct_params_count(const ct_params *params) { return params ? (int)params->n : 0; }
