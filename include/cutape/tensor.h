@@ -97,8 +97,8 @@ CT_API ct_status ct_read(ct_context *ctx, ct_tensor x, void *dst, size_t bytes);
  * numel is not 1. */
 CT_API double ct_item(ct_context *ctx, ct_tensor x);
 
-/* Writes label (or NULL), name, dtype, shape and the elements, the middle of large tensors left out, to
- * the log. Flushes and waits as ct_read does. */
+/* Writes label (or NULL), name, dtype, shape and the elements to the log; of a large tensor the first rows
+ * and columns. Flushes and waits as ct_read does. */
 CT_API ct_status ct_print(ct_context *ctx, ct_tensor x, const char *label);
 
 /* *memory = the tensor's address on the device (host memory on the CPU). Flushes and does not wait: the

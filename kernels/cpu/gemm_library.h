@@ -37,8 +37,7 @@ static inline bool ct_gemm_library_f32(bool ta, bool tb, int64_t m, int64_t n, i
 static inline bool ct_gemm_library_f64(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const double *a, int64_t lda,
                                        const double *b, int64_t ldb, double *c, int64_t ldc)
 {
-    (void)ta, (void)tb, (void)m, (void)n, (void)k, (void)a, (void)lda, (void)b, (void)ldb, (void)c,
-        (void)ldc;
+    (void)ta, (void)tb, (void)m, (void)n, (void)k, (void)a, (void)lda, (void)b, (void)ldb, (void)c, (void)ldc;
     return false;
 }
 

@@ -231,9 +231,10 @@ ct_status ct_leaf_new(ct_context *ctx, const char *op, const ct_shape *shape, co
     status = ct_pool_take(ctx, bytes, &memory);
     if (status) {
         free_slot(ctx, *out);
-        return ct_report(ctx, status, "%s: no memory for %s %s (%zu bytes; pool: %lld in use, %lld reserved, limit %zu)",
-                         op, ct_dtype_name(shape->dtype), ct_shape_text(ctx, shape), bytes,
-                         (long long)ctx->stats.pool_in_use, (long long)ctx->stats.pool_reserved, ctx->config.pool_bytes);
+        return ct_report(
+            ctx, status, "%s: no memory for %s %s (%zu bytes; pool: %lld in use, %lld reserved, limit %zu)", op,
+            ct_dtype_name(shape->dtype), ct_shape_text(ctx, shape), bytes, (long long)ctx->stats.pool_in_use,
+            (long long)ctx->stats.pool_reserved, ctx->config.pool_bytes);
     }
     ct_leaf_slot *leaf = ct_leaf_at(ctx, *out);
     leaf->value.data = memory;
@@ -540,11 +541,9 @@ ct_status ct_print(ct_context *ctx, ct_tensor tensor, const char *label)
     }
     ct_shape shape = {.dtype = info.dtype, .ndim = info.ndim, .numel = info.numel};
     memcpy(shape.dim, info.shape, sizeof shape.dim);
-    ct_log_line(ctx, "%s %s %s",
-                label       ? label
-                : info.name ? info.name
-                            : "tensor",
-                ct_dtype_name(info.dtype), ct_shape_text(ctx, &shape));
+    const char *name = *info.name || label ? info.name : "tensor";
+    ct_log_line(ctx, "%s%s%s %s %s", label ? label : "", label && *name ? " " : "", name, ct_dtype_name(info.dtype),
+                ct_shape_text(ctx, &shape));
     int64_t columns = info.ndim ? info.shape[info.ndim - 1] : 1, rows = columns ? info.numel / columns : 0;
     for (int64_t r = 0; r < rows && r < PRINTED_ROWS; r++) {
         char line[PRINTED_COLUMNS * 16 + 32];

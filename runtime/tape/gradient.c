@@ -229,9 +229,9 @@ static bool seed_roots(sweep *s, const char *call, int n, const ct_tensor *roots
             if (!ct_resolve(ctx, call, "a seed", g, &seed)) return false;
             ct_shape given = ct_shape_of(ctx, seed);
             if (!ct_shape_equal(&given, &shape) || given.dtype != shape.dtype) {
-                ct_fail(ctx, given.dtype != shape.dtype ? CT_ERR_DTYPE : CT_ERR_SHAPE, "%s: root %d is %s %s, its seed is %s %s", call, i,
-                        ct_dtype_name(shape.dtype), ct_ref_text(ctx, root), ct_dtype_name(given.dtype),
-                        ct_ref_text(ctx, seed));
+                ct_fail(ctx, given.dtype != shape.dtype ? CT_ERR_DTYPE : CT_ERR_SHAPE,
+                        "%s: root %d is %s %s, its seed is %s %s", call, i, ct_dtype_name(shape.dtype),
+                        ct_ref_text(ctx, root), ct_dtype_name(given.dtype), ct_ref_text(ctx, seed));
                 return false;
             }
         } else {

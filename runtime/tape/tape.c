@@ -34,9 +34,9 @@ void ct_tape_close(ct_context *ctx)
     ct_tape *t = ctx->tape;
     if (!t) return;
     forget_names(ctx);
-    void *arrays[] = {t->values,    t->records, t->operands, t->attrs,         t->scalars,   t->bound,
-                      t->externals, t->key,     t->bindings, t->binding_taken, t->list_refs, t->list_access,
-                      t->names,     t->sweep_leaves};
+    void *arrays[] = {t->values,    t->records,     t->operands, t->attrs,       t->scalars,
+                      t->bound,     t->externals,   t->key,      t->bindings,    t->binding_taken,
+                      t->list_refs, t->list_access, t->names,    t->sweep_leaves};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) ct_free(ctx, arrays[i]);
     ct_free(ctx, t);
     ctx->tape = NULL;

@@ -87,15 +87,15 @@ typedef struct ct_tape {
     bool *binding_taken;
     size_t n_bindings, bindings_capacity, taken_capacity;
 
-    ct_ref *sweep_leaves;               /* scratch of a sweep: leaves that got an adjoint  */
+    ct_ref *sweep_leaves; /* scratch of a sweep: leaves that got an adjoint  */
     size_t sweep_leaves_capacity;
     uint32_t sweep, path;       /* serials of the last sweep, the last ct_gradients */
     bool sweeping, sweep_keeps; /* rules are recording; with CT_CREATE_GRAPH       */
     int random_records;         /* in this step, in training mode                  */
     ct_ref random_counter;      /* leaf: steps with random records                 */
-    ct_named_value *names;              /* of step values that were given one              */
+    ct_named_value *names;      /* of step values that were given one              */
     size_t n_names, names_capacity;
-    const char *split;          /* the call that ended a segment of this step open */
+    const char *split; /* the call that ended a segment of this step open */
 
     struct ct_program *last; /* of the step that ended, NULL if not replayable  */
     uint64_t last_step;

@@ -128,6 +128,62 @@ TEST_F(Segments, ATransposeBehindASplit_GivesTheSameProduct)
             }
 }
 
+// An elementwise op reads the source of an expand, or what another segment has written out:
+// whichever way the kernel walks over its operands, its formula has one rounding.
+TEST_F(Segments, AnExpandBehindASplit_GivesTheSameValues)
+{
+    using Op = std::function<ct_tensor(ct_tensor, ct_tensor)>;
+    ct_context *c = ctx;
+    const std::vector<std::pair<const char *, Op>> ops = {
+        {"exp", [=](ct_tensor x, ct_tensor) { return ct_exp(c, x); }},
+        {"expm1", [=](ct_tensor x, ct_tensor) { return ct_expm1(c, x); }},
+        {"log1p", [=](ct_tensor x, ct_tensor) { return ct_log1p(c, ct_square(c, x)); }},
+        {"sqrt", [=](ct_tensor x, ct_tensor) { return ct_sqrt(c, ct_abs(c, x)); }},
+        {"sin", [=](ct_tensor x, ct_tensor) { return ct_sin(c, x); }},
+        {"cos", [=](ct_tensor x, ct_tensor) { return ct_cos(c, x); }},
+        {"tanh", [=](ct_tensor x, ct_tensor) { return ct_tanh(c, x); }},
+        {"sigmoid", [=](ct_tensor x, ct_tensor) { return ct_sigmoid(c, x); }},
+        {"silu", [=](ct_tensor x, ct_tensor) { return ct_silu(c, x); }},
+        {"softplus", [=](ct_tensor x, ct_tensor) { return ct_softplus(c, x); }},
+        {"gelu", [=](ct_tensor x, ct_tensor) { return ct_gelu(c, x, false); }},
+        {"gelu_tanh", [=](ct_tensor x, ct_tensor) { return ct_gelu(c, x, true); }},
+        {"elu", [=](ct_tensor x, ct_tensor) { return ct_elu(c, x, 0.7); }},
+        {"reciprocal", [=](ct_tensor x, ct_tensor) { return ct_reciprocal(c, x); }},
+        {"pow_scalar", [=](ct_tensor x, ct_tensor) { return ct_pow_scalar(c, ct_abs(c, x), 1.7); }},
+        {"add", [=](ct_tensor x, ct_tensor y) { return ct_add(c, x, y); }},
+        {"mul", [=](ct_tensor x, ct_tensor y) { return ct_mul(c, x, y); }},
+        {"div", [=](ct_tensor x, ct_tensor y) { return ct_div(c, y, x); }},
+        {"pow", [=](ct_tensor x, ct_tensor y) { return ct_pow(c, ct_abs(c, y), x); }},
+    };
+    for (const ct_dtype dtype : {CT_F32, CT_F64})
+        for (const int64_t n : {1, 3, 16, 37})
+            for (const bool column : {false, true}) {
+                const int64_t shape[] = {19, n};
+                const ct_tensor x =
+                    some_leaf(ctx, column ? std::vector<int64_t>{19, 1} : std::vector<int64_t>{n}, 1, true, dtype);
+                const ct_tensor y = some_leaf(ctx, {19, n}, 2, false, dtype);
+                for (const auto &[name, op] : ops) {
+                    std::vector<Bits> seen[2];
+                    for (const bool split : {false, true}) {
+                        ct_zero_grad(ctx, x);
+                        const ct_tensor wide = ct_expand(ctx, x, 2, shape);
+                        if (split) ct_flush(ctx);
+                        const ct_tensor z = ctx.check(op(wide, y), name);
+                        ctx.check(ct_backward(ctx, ct_sum(ctx, z, 0, nullptr, false)), name);
+                        seen[split].push_back(bits_of(ctx, z));
+                        ctx.end_step();
+                        seen[split].push_back(bits_of(ctx, ct_grad(ctx, x)));
+                    }
+                    EXPECT_TRUE(seen[1][0] == seen[0][0])
+                        << name << ", dtype " << dtype << ", n " << n << (column ? ", a column" : ", a row");
+                    EXPECT_TRUE(seen[1][1] == seen[0][1]) << "gradient of " << name << ", dtype " << dtype << ", n "
+                                                          << n << (column ? ", a column" : ", a row");
+                }
+                ct_release(ctx, y);
+                ct_release(ctx, x);
+            }
+}
+
 // zero_grad, then a gradient of -0: stored, or added to zero.
 TEST_F(Segments, ZeroGradBehindASplit_GivesTheSameSignOfZero)
 {
