@@ -18,6 +18,27 @@
 #include <omp.h>
 #endif
 
+/* ---- the matrix library's own threads --------------------------------------------------------- */
+
+/* Our tiles are the parallelism: the library's would fight with it. Returns what was set before. */
+static int set_library_threads(int n)
+{
+#if defined CT_HAVE_ONEDNN
+    int before = omp_get_max_threads(); /* a setting of the calling thread */
+    omp_set_num_threads(n);
+    return before;
+#elif defined CT_HAVE_CBLAS
+    /* OpenBLAS, if it is that: a setting of the process, so it is put back after every play. */
+    extern int openblas_get_num_threads(void) __attribute__((weak));
+    extern void openblas_set_num_threads(int) __attribute__((weak));
+    int before = openblas_get_num_threads ? openblas_get_num_threads() : n;
+    if (openblas_set_num_threads && before != n) openblas_set_num_threads(n);
+    return before;
+#else
+    return n;
+#endif
+}
+
 typedef struct cpu_device {
     ct_device base;
     ct_context *ctx;
@@ -149,16 +170,10 @@ static ct_status play(ct_device *device, ct_code *code, int64_t n, const ct_scal
     cpu_device *cpu = (cpu_device *)device;
     for (uint32_t i = 0; i < n_changes; i++)
         code->scalars[changes[i].slot] = (ct_scalar){.f64 = changes[i].value, .f32 = (float)changes[i].value};
-#ifdef CT_HAVE_ONEDNN
-    /* Our tiles are the parallelism: the library's own would fight with it. A setting of this thread. */
-    int threads = omp_get_max_threads();
-    omp_set_num_threads(1);
-#endif
+    const int library_threads = set_library_threads(1);
     for (; n > 0; n--)
         for (uint32_t i = 0; i < code->n_launches; i++) run_launch(cpu, &code->launches[i]);
-#ifdef CT_HAVE_ONEDNN
-    omp_set_num_threads(threads);
-#endif
+    set_library_threads(library_threads);
     return CT_OK;
 }
 
@@ -170,12 +185,7 @@ static ct_status wait_for(ct_device *device)
 
 /* ---- open and close ----------------------------------------------------------------------------------- */
 
-static void start_thread(void)
-{
-#ifdef CT_HAVE_ONEDNN
-    omp_set_num_threads(1);
-#endif
-}
+static void start_thread(void) { set_library_threads(1); }
 
 static void close_device(ct_device *device)
 {
