@@ -132,6 +132,22 @@ void ct_drop(ct_context *ctx)
     if (atomic_fetch_sub(&ctx->refs, 1) == 1) ct_free(ctx, ctx);
 }
 
+/* Tags of open contexts, which mark their handles. One that was given back is taken again as
+ * late as possible. */
+static atomic_bool tags[CT_TAGS];
+
+static ct_status take_tag(ct_context *ctx)
+{
+    static atomic_uint last;
+    for (unsigned tries = 0; tries < CT_TAGS; tries++) {
+        unsigned tag = (atomic_fetch_add(&last, 1) + 1) % CT_TAGS;
+        if (tag == 0 || atomic_exchange(&tags[tag], true)) continue;
+        ctx->tag = tag;
+        return CT_OK;
+    }
+    return ct_fail(ctx, CT_ERR_STATE, "ct_create: %d contexts are open, which is the most", CT_TAGS - 1);
+}
+
 #define MAX_THREADS 256
 
 static ct_status check_config(ct_context *ctx)
@@ -156,7 +172,6 @@ static ct_status check_config(ct_context *ctx)
 
 ct_status ct_create(const ct_config *config, ct_context **out)
 {
-    static atomic_uint next_tag = 1;
     if (!out) return CT_ERR_ARGUMENT;
     *out = NULL;
     bool hooks = config && config->host_alloc && config->host_free;
@@ -165,11 +180,11 @@ ct_status ct_create(const ct_config *config, ct_context **out)
     memset(ctx, 0, sizeof *ctx);
     if (config) ctx->config = *config;
     atomic_init(&ctx->refs, 1);
-    ctx->tag = atomic_fetch_add(&next_tag, 1);
     ctx->training = true;
     *out = ctx;
 
-    ct_status status = check_config(ctx);
+    ct_status status = take_tag(ctx);
+    if (!status) status = check_config(ctx);
     if (!hooks) ctx->config.host_alloc = NULL, ctx->config.host_free = NULL;
     if (!status) status = ct_device_open(ctx);
     if (!status) status = ct_pool_open(ctx);
@@ -193,6 +208,7 @@ void ct_destroy(ct_context *ctx)
     if (ctx->device) ctx->device->close(ctx->device);
     ctx->device = NULL;
     ctx->mirrors = NULL;
+    if (ctx->tag) atomic_store(&tags[ctx->tag], false);
     if (ctx->status == CT_OK) {
         ctx->status = CT_ERR_STATE;
         snprintf(ctx->message, sizeof ctx->message, "the context was destroyed");

@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #define CT_MESSAGE_BYTES 1024
+#define CT_TAGS 1024 /* contexts that can be open at once, and one */
 
 /* Something on the host that mirrors what recorded steps do on the device (a
  * loader's cursor). The tape tells it what became of the records it added. */
@@ -28,7 +29,7 @@ struct ct_context {
     ct_config config;
     atomic_int refs; /* the context itself, and every object made on it */
     bool open;       /* between a successful ct_create and ct_destroy   */
-    uint32_t tag;    /* marks this context's tensor handles             */
+    uint32_t tag;    /* marks this context's tensor handles; 0: none    */
 
     ct_status status;               /* the error that stands, CT_OK if none            */
     char message[CT_MESSAGE_BYTES]; /* of the error that stands, or of the last failure */
@@ -40,6 +41,8 @@ struct ct_context {
     struct ct_tensors *tensors;   /* core/tensor.h      */
     struct ct_tape *tape;         /* tape/tape.h        */
     struct ct_programs *programs; /* program/program.h  */
+    /* Gives up something cached when the pool is out; false: there is nothing left. */
+    bool (*make_room)(ct_context *);
 
     bool training;
     int no_grad_depth;

@@ -164,6 +164,9 @@ ct_status ct_pool_take(ct_context *ctx, size_t bytes, void **out)
             ct_pool_trim(ctx);
             status = add_slab(ctx, bytes);
         }
+        bool may_fit = ctx->config.pool_bytes == 0 || bytes <= ctx->config.pool_bytes;
+        if (status == CT_ERR_MEMORY && may_fit && ctx->make_room && ctx->make_room(ctx))
+            return ct_pool_take(ctx, bytes, out);
         if (status) return status;
         b = pool->newest_free;
     }

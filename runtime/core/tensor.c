@@ -111,9 +111,8 @@ const char *ct_ref_text(ct_context *ctx, ct_ref ref)
 #define INDEX_MASK (((uint64_t)1 << INDEX_BITS) - 1)
 #define GENERATION_MASK (((uint64_t)1 << GENERATION_BITS) - 1)
 #define LEAF_BIT ((uint64_t)1 << 53)
-#define TAG_MASK 0x3ffu
 
-static uint64_t tag_of(const ct_context *ctx) { return (uint64_t)(ctx->tag & TAG_MASK) << 54; }
+static uint64_t tag_of(const ct_context *ctx) { return (uint64_t)ctx->tag << 54; }
 
 ct_tensor ct_handle(ct_context *ctx, ct_ref ref)
 {

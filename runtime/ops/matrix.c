@@ -165,7 +165,7 @@ ct_tensor ct_linear(ct_context *ctx, ct_tensor x, ct_tensor w, ct_tensor b, ct_a
 static ct_tensor as_matrix(ct_context *ctx, ct_tensor x)
 {
     ct_shape s = ct_tensor_shape(ctx, x);
-    if (s.ndim == 2) return x;
+    if (ctx->status || s.ndim == 2) return x;
     int64_t columns = s.dim[s.ndim - 1], rows = 1;
     for (int i = 0; i < s.ndim - 1; i++) rows *= s.dim[i];
     return ct_reshape(ctx, x, 2, (int64_t[]){rows, columns});

@@ -6,12 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-ct_status ct_programs_open(ct_context *ctx)
-{
-    ctx->programs = ct_alloc(ctx, sizeof *ctx->programs);
-    return ctx->programs ? CT_OK : CT_ERR_MEMORY;
-}
-
 /* ---- arenas -------------------------------------------------------------------------------- */
 
 static void drop_arena(ct_context *ctx, ct_arena *arena)
@@ -91,10 +85,30 @@ void ct_programs_step_ended(ct_context *ctx)
     ps->step_base = 0;
 }
 
+/* The oldest program goes, and at last an arena that none of them is planned into. */
+static bool make_room(ct_context *ctx)
+{
+    ct_programs *ps = ctx->programs;
+    if (evict_oldest(ctx)) return true;
+    if (!ps->arena || ps->arena->refs > 1 || ps->arena == ps->step_arena) return false;
+    drop_arena(ctx, ps->arena);
+    ps->arena = NULL;
+    return true;
+}
+
+ct_status ct_programs_open(ct_context *ctx)
+{
+    ctx->programs = ct_alloc(ctx, sizeof *ctx->programs);
+    if (!ctx->programs) return CT_ERR_MEMORY;
+    ctx->make_room = make_room;
+    return CT_OK;
+}
+
 void ct_programs_close(ct_context *ctx)
 {
     ct_programs *ps = ctx->programs;
     if (!ps) return;
+    ctx->make_room = NULL;
     for (size_t i = 0; i < CT_PROGRAM_BUCKETS; i++)
         while (ps->buckets[i]) forget(ctx, ps->buckets[i]);
     drop_arena(ctx, ps->arena);

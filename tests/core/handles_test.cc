@@ -134,6 +134,21 @@ TEST(Handle, OfADestroyedContextIsRefusedByTheNext)
     expect_refused(ctx, leaf, "another context");
 }
 
+TEST(Handle, OfALivingContextIsRefusedHoweverManyCameBetween)
+{
+    ct_config small = {};
+    small.cpu_threads = 1;
+    Context old(devices().front(), small);
+    const ct_tensor x = old.leaf(CT_F32, {}, {2});
+    for (int i = 0; i < 1100; ++i) {
+        Context ctx(devices().front(), small);
+        ctx.leaf(CT_F32, {}, {3}); // at the same place
+        ct_info info;
+        ASSERT_EQ(ct_describe(ctx, x, &info), CT_ERR_ARGUMENT) << "by context " << i;
+    }
+    EXPECT_EQ(ct_item(old, x), 2);
+}
+
 TEST(Handle, ThatIsZeroIsNoOperand)
 {
     Context ctx;

@@ -294,6 +294,22 @@ TEST(PoolLimit, RefusesAStepWhosePeakIsTooLargeAndChangesNothing)
     EXPECT_EQ(ct_item(ctx, grad), 12);
 }
 
+TEST(PoolLimit, CachedProgramsMakeRoomForALargerStep)
+{
+    // Each step fits by itself; those before it hold memory only to be fast if they return.
+    std::unique_ptr<Context> owner;
+    Context &ctx = limit_to(8 << 20, owner);
+    const ct_tensor x = ctx.leaf(CT_F32, {}, {0}), out = ctx.leaf(CT_F32, {}, {0});
+    for (int64_t n = 100000; n <= 800000; n += 100000) {
+        const ct_tensor y = ct_exp(ctx, ct_expand(ctx, x, 1, &n));
+        ctx.check(ct_assign(ctx, out, ct_sum(ctx, ct_mul(ctx, y, ct_softmax(ctx, y, 0)), 0, nullptr, false)),
+                  "ct_assign");
+        EXPECT_EQ(ct_step_end(ctx), CT_OK) << n << ": " << ct_error_message(ctx);
+        ct_clear_error(ctx);
+    }
+    EXPECT_NEAR(ct_item(ctx, out), 1, 1e-2);
+}
+
 TEST(PoolLimit, AFreedSlabMakesRoomForALargerLeaf)
 {
     std::unique_ptr<Context> owner;
