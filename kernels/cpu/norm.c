@@ -4,6 +4,8 @@
 
 #include "vmath.h"
 
+#define LANES 16
+
 #define CT_TEMPLATE "norm.inc"
 #include "both_floats.h"
 

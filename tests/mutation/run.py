@@ -217,11 +217,11 @@ MUTANTS = {
          "CT_BINARY(act_grad_tanh, a * (K(1) + b * b))"),
         ("act_grad: sigmoid, dropped factor", "sigmoid", "CT_BINARY(act_grad_sigmoid, a * b * (K(1) - b))",
          "CT_BINARY(act_grad_sigmoid, a * b)"),
-        ("act_grad: gelu, dropped term", "gelu", "b * K(0.39894228040143267794) *", "K(0) *"),
+        ("act_grad: gelu, dropped term", "gelu", "b * K(0.79788456080286535588) * M(exp)", "K(0) * M(exp)"),
         ("act_grad: silu, sign", "silu", "(K(1) + b * (K(1) - K(1) /", "(K(1) - b * (K(1) - K(1) /"),
         ("act_grad: leaky_relu, side at zero", "leaky_relu", "CT_BINARY(act_grad_leaky_relu, b > K(0) ?",
          "CT_BINARY(act_grad_leaky_relu, b >= K(0) ?"),
-        ("act_grad: gelu_tanh, scale", "gelu_tanh", "(K(1) + K(3) * K(0.044715) * b * b)",
+        ("act_grad: gelu_tanh, scale", "gelu_tanh", "(K(1) + K(0.134145) * b * b)",
          "(K(1) + K(0.044715) * b * b)"),
     ],
 }
