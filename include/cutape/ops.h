@@ -116,7 +116,7 @@ CT_API ct_tensor ct_leaky_relu(ct_context *ctx, ct_tensor x, double slope);
 CT_API ct_tensor ct_elu(ct_context *ctx, ct_tensor x, double alpha);
 
 /* y = min(max(x, lo), hi);  dx = dy [lo <= x <= hi]. Infinite bounds are allowed.
- * CT_ERR_ARGUMENT: lo > hi, or a NaN. */
+ * lo > hi gives hi everywhere, as in torch. CT_ERR_ARGUMENT: a bound is NaN. */
 CT_API ct_tensor ct_clamp(ct_context *ctx, ct_tensor x, double lo, double hi);
 
 /* y = -1, 0 or 1;  dx = 0. */

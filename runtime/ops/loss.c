@@ -148,15 +148,9 @@ static void mse_loss_vjp(ct_context *ctx, ct_adjoint *a)
     if (a->needs[1]) a->gin[1] = ct_neg(ctx, dx);
 }
 
-static int64_t mse_partials(int64_t numel)
-{
-    int64_t count = (numel + CT_PARTIAL_ELEMENTS - 1) / CT_PARTIAL_ELEMENTS;
-    return count < 1 ? 1 : count > CT_MAX_PARTIALS ? CT_MAX_PARTIALS : count;
-}
-
 static size_t mse_loss_scratch(const ct_shape *const *in, const ct_shape *out, const int64_t *attr)
 {
-    return attr[0] == CT_REDUCE_NONE ? 0 : (size_t)mse_partials(in[0]->numel) * ct_dtype_bytes(out->dtype);
+    return attr[0] == CT_REDUCE_NONE ? 0 : (size_t)ct_partials(in[0]->numel) * ct_dtype_bytes(out->dtype);
 }
 
 /* p: x, y, loss, dx, partial sums.  n, k: elements, partial sums.  i: reduction. */
@@ -169,7 +163,7 @@ static void mse_loss_lower(ct_lowering *l)
     a->p[2] = ct_out(l, 0);
     a->p[3] = ct_out(l, 1);
     a->p[4] = ct_scratch(l);
-    a->n = x->numel, a->k = mse_partials(x->numel);
+    a->n = x->numel, a->k = ct_partials(x->numel);
     a->i[0] = ct_attr(l, 0);
     ct_cost(l, 4.0 * (double)x->numel, 3 * (double)ct_shape_bytes(x));
 }

@@ -70,7 +70,7 @@ bool ct_dim(ct_context *ctx, const char *op, const ct_shape *shape, int dim, int
 {
     int ndim = shape->ndim ? shape->ndim : 1; /* as torch: a 0-d tensor has dims 0 and -1 */
     if (dim < -ndim || dim >= ndim) {
-        ct_fail(ctx, CT_ERR_SHAPE, "%s: there is no dim %d in %s", op, dim, ct_shape_text(ctx, shape));
+        ct_fail(ctx, CT_ERR_ARGUMENT, "%s: there is no dim %d in %s", op, dim, ct_shape_text(ctx, shape));
         return false;
     }
     *out = dim < 0 ? dim + ndim : dim;

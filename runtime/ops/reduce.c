@@ -77,16 +77,10 @@ static int collapse(const ct_shape *x, int64_t mask, int64_t size[3])
     return 0;
 }
 
-static int64_t partials(int64_t n)
-{
-    int64_t count = (n + CT_PARTIAL_ELEMENTS - 1) / CT_PARTIAL_ELEMENTS;
-    return count < 1 ? 1 : count > CT_MAX_PARTIALS ? CT_MAX_PARTIALS : count;
-}
-
 static size_t sum_scratch(const ct_shape *const *in, const ct_shape *out, const int64_t *attr)
 {
     (void)attr;
-    return out->numel == 1 ? (size_t)partials(in[0]->numel) * ct_dtype_bytes(out->dtype) : 0;
+    return out->numel == 1 ? (size_t)ct_partials(in[0]->numel) * ct_dtype_bytes(out->dtype) : 0;
 }
 
 /* p: x, y, partial sums.  m, n, k: outer, reduced, inner. */
@@ -104,7 +98,7 @@ static void sum_lower(ct_lowering *l)
     a->p[1] = ct_out(l, 0);
     a->p[2] = ct_scratch(l);
     a->m = size[0], a->n = size[1], a->k = size[2];
-    if (kernel == CT_KERNEL_reduce_all) a->m = 1, a->n = x->numel, a->k = partials(x->numel);
+    if (kernel == CT_KERNEL_reduce_all) a->m = 1, a->n = x->numel, a->k = ct_partials(x->numel);
     ct_cost(l, (double)x->numel, (double)(ct_shape_bytes(x) + ct_shape_bytes(y)));
     if (simple || kernel == CT_KERNEL_reduce_all) return;
     /* Alternating dims: the kept ones are iterated over, the reduced ones walked within. */

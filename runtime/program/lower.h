@@ -40,6 +40,13 @@ void ct_iterate_strided(ct_lowering *, ct_args *, const ct_shape *out, const int
 /* m, n, k = the elements before, in and behind a dim. */
 void ct_split_at(const ct_shape *, int dim, ct_args *);
 
+/* Into how many parts a sum of n elements is cut: by its length alone. */
+static inline int64_t ct_partials(int64_t n)
+{
+    int64_t count = (n + CT_PARTIAL_ELEMENTS - 1) / CT_PARTIAL_ELEMENTS;
+    return count < 1 ? 1 : count > CT_MAX_PARTIALS ? CT_MAX_PARTIALS : count;
+}
+
 /* For every op that maps to one elementwise kernel. */
 void ct_lower_elementwise(ct_lowering *);
 /* Bytes of an input to the output, which has the same elements in row-major order. */

@@ -47,7 +47,6 @@ static void import_records(ct_context *ctx, ct_plan *p)
                                          .n_scalar = r->n_scalar,
                                          .live = true,
                                          .keep = r->flags & CT_RECORD_KEEP,
-                                         .grad = r->flags & CT_RECORD_GRAD,
                                          .n_in = r->n_in,
                                          .n_out = r->n_out,
                                          .operand = (uint32_t)(r->operand - first_operand),

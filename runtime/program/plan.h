@@ -35,7 +35,7 @@ typedef struct ct_plan_operand {
 typedef struct ct_plan_record {
     uint16_t op;
     uint8_t phase, n_attr, n_scalar;
-    bool live, keep, grad;
+    bool live, keep;
     bool adds;    /* adds into its output (a product that accumulates)             */
     bool aliased; /* its output shares the input's bytes: nothing to launch        */
     uint32_t n_in, n_out, operand, attr, scalar;

@@ -1,6 +1,5 @@
 /* The reverse sweep: walks records backwards and appends what their gradient rules
  * say, as ordinary records. ct_backward, ct_gradients and the .grad of leaves. */
-#include "core/pool.h"
 #include "device/device.h"
 #include "ops/op.h"
 #include "tape/tape.h"
