@@ -38,7 +38,8 @@ CT_API ct_status ct_params_create(ct_context *ctx, ct_params **out);
  * is not to be destroyed. */
 CT_API void ct_params_destroy(ct_params *params);
 
-/* Adds a leaf under a name, copied, at the end. CT_ERR_ARGUMENT: not a leaf, or an empty or taken name. */
+/* Adds a leaf under a name, copied, at the end. CT_ERR_ARGUMENT: not a leaf, one that is in the set already,
+ * or an empty or taken name. */
 CT_API ct_status ct_params_add(ct_params *params, const char *name, ct_tensor leaf);
 
 /* Number of leaves in the set. */

@@ -122,8 +122,8 @@ CT_API ct_tensor ct_clamp(ct_context *ctx, ct_tensor x, double lo, double hi);
 /* y = -1, 0 or 1;  dx = 0. */
 CT_API ct_tensor ct_sign(ct_context *ctx, ct_tensor x);
 
-/* y = x as dtype; x of any dtype. Float to float rounds to nearest; float to integer cuts towards 0, and
- * what the integer type cannot hold has no specified result. dx = dy cast back, between floats; a cast
+/* y = x as dtype; x of any dtype. Float to float rounds to nearest; float to integer cuts towards 0,
+ * what is out of range becomes the nearest end of it, NaN 0; integer to integer keeps the low bits. dx = dy cast back, between floats; a cast
  * from or to an integer passes no gradient. */
 CT_API ct_tensor ct_cast(ct_context *ctx, ct_tensor x, ct_dtype dtype);
 

@@ -64,12 +64,14 @@ typedef struct ct_info {
  * CT_ERR_SHAPE: ndim or a size out of range. CT_ERR_MEMORY: the pool's limit. */
 CT_API ct_tensor ct_leaf(ct_context *ctx, ct_dtype dtype, int ndim, const int64_t *shape, const void *data);
 
-/* Makes a leaf with every element set to value, rounded to dtype. Errors as ct_leaf. */
+/* Makes a leaf with every element set to value, rounded to F32 or F64. Errors as ct_leaf; CT_ERR_ARGUMENT: an
+ * integer dtype that does not hold the value exactly. */
 CT_API ct_tensor ct_full(ct_context *ctx, ct_dtype dtype, int ndim, const int64_t *shape, double value);
 
 /* Makes a leaf of the caller's memory on the context's device (host memory on the CPU), numel contiguous
  * elements, not copied. The caller keeps it alive until the leaf is released and the step after that has
- * ended, and calls ct_mark_written after writing to it. CT_ERR_ARGUMENT: NULL, or not aligned to the
+ * ended, and calls ct_mark_written after writing to it. No other leaf may lie in the same memory: what writes
+ * one would not be ordered with what reads the other. CT_ERR_ARGUMENT: NULL, or not aligned to the
  * element. */
 CT_API ct_tensor ct_wrap(ct_context *ctx, ct_dtype dtype, int ndim, const int64_t *shape, void *memory);
 

@@ -18,7 +18,6 @@ static inline int64_t label_at(const ct_args *a, int64_t row)
 #define CT_TEMPLATE "loss.inc"
 #include "both_floats.h"
 
-/* The mean divides by the rows that count, which only one block can know. */
 static uint32_t grid_cross_entropy(const ct_args *a) { return (uint32_t)((a->m + 15) / 16); }
 static uint32_t grid_parts(const ct_args *a) { return (uint32_t)a->k; }
 

@@ -7,17 +7,18 @@
 
 #define LANES 16
 
-#define CT_TEMPLATE "reduce.inc"
-#include "both_floats.h"
-
-static uint32_t grid_parts(const ct_args *a) { return (uint32_t)a->k; }
-
 /* About 4,096 elements a block, and whole rows. */
 static int64_t rows_a_block(const ct_args *a)
 {
     int64_t rows = 4096 / (a->n > 0 ? a->n : 1);
     return rows < 1 ? 1 : rows;
 }
+
+#define CT_TEMPLATE "reduce.inc"
+#include "both_floats.h"
+
+static uint32_t grid_parts(const ct_args *a) { return (uint32_t)a->k; }
+
 static uint32_t grid_rows(const ct_args *a) { return (uint32_t)((a->m + rows_a_block(a) - 1) / rows_a_block(a)); }
 
 /* 64 columns a block; in the general case, 64 outputs. */

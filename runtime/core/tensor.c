@@ -108,7 +108,7 @@ const char *ct_ref_text(ct_context *ctx, ct_ref ref)
 
 #define INDEX_BITS 22
 #define GENERATION_BITS 31
-#define INDEX_MASK (((uint64_t)1 << INDEX_BITS) - 1)
+#define INDEX_MASK ((uint64_t)CT_MAX_INDEX)
 #define GENERATION_MASK (((uint64_t)1 << GENERATION_BITS) - 1)
 #define LEAF_BIT ((uint64_t)1 << 53)
 
@@ -192,7 +192,7 @@ static ct_status take_slot(ct_context *ctx, const char *op, const ct_shape *shap
     } else {
         /* Room to free and to release every slot is made here, so that neither can fail. */
         size_t need = t->n_leaves + 1;
-        if (need > INDEX_MASK || !ct_grow(ctx, (void **)&t->leaves, &t->leaves_capacity, need, sizeof *t->leaves) ||
+        if (need > CT_MAX_INDEX || !ct_grow(ctx, (void **)&t->leaves, &t->leaves_capacity, need, sizeof *t->leaves) ||
             !ct_grow(ctx, (void **)&t->free_slots, &t->free_capacity, need, sizeof *t->free_slots) ||
             !ct_grow(ctx, (void **)&t->released, &t->released_capacity, need, sizeof *t->released)) {
             return ct_report(ctx, CT_ERR_MEMORY, "%s: out of host memory at %zu leaves", op, t->n_leaves);

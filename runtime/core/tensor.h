@@ -15,6 +15,7 @@ typedef struct ct_shape {
 
 typedef uint32_t ct_ref;
 #define CT_REF_NONE UINT32_MAX
+#define CT_MAX_INDEX 0x3fffffu /* leaves of a context, and values of a step, that handles can number */
 #define CT_REF_LEAF 0x80000000u
 
 /* What leaves and step values share. */

@@ -140,8 +140,10 @@ void ct_threads_run(ct_threads *t, void (*task)(void *, uint32_t), void *arg, ui
     atomic_store(&t->state, serial << 32 | (unsigned long long)tasks << 16);
     wake_sleepers(t);
     work(t);
-    for (int spins = 0; atomic_load_explicit(&t->done, memory_order_acquire) < tasks; spins++) {
-        relax();
-        if (spins > SPINS_TO_YIELD) sched_yield();
+    for (int spins = 0; atomic_load_explicit(&t->done, memory_order_acquire) < tasks;) {
+        if (spins == SPINS_TO_YIELD)
+            sched_yield();
+        else
+            relax(), spins++;
     }
 }

@@ -28,7 +28,7 @@ enum {
     CT_OP_ELEMENTWISE = 1, /* reads inputs broadcast to the output, element by element: it may be done
                               in place, and may read the source of an expand                        */
     CT_OP_ALIAS = 2,       /* same bytes as its input, another shape                                 */
-    CT_OP_EFFECT = 4,      /* writes leaves: never dead                                             */
+    CT_OP_EFFECT = 4,      /* writes leaves: lives as long as one of them is left to write              */
 };
 
 typedef struct ct_op {

@@ -109,7 +109,7 @@ static void sum_lower(ct_lowering *l)
     a->i[0] = ct_attr(l, 0);
     for (int i = 0; i < x->ndim; i++) {
         a->shape[i] = x->dim[i];
-        a->stride[0][i] = (int32_t)strides[i];
+        a->stride[0][i] = ct_stride(l, strides[i]);
     }
 }
 

@@ -7,9 +7,6 @@
 
 #include <string.h>
 
-/* More operands than a key has room for are refused when recording. */
-#define MAX_OPERANDS ((int64_t)1 << 22)
-
 /* Operand lists in host memory: per row `columns` operands, then one more. */
 typedef struct operand_list {
     ct_ref *refs;
@@ -20,7 +17,7 @@ typedef struct operand_list {
 static bool list_make(ct_context *ctx, const char *op, int64_t n, operand_list *list)
 {
     *list = (operand_list){0};
-    if (n < 1 || n > MAX_OPERANDS) return ct_fail(ctx, CT_ERR_ARGUMENT, "%s: %lld operands", op, (long long)n), false;
+    if (n < 1 || n > UINT32_MAX) return ct_fail(ctx, CT_ERR_ARGUMENT, "%s: %lld operands", op, (long long)n), false;
     /* Lists live on the tape and grow with it: nothing is allocated when a step repeats. */
     ct_tape *t = ctx->tape;
     if (!ct_grow(ctx, (void **)&t->list_refs, &t->list_refs_capacity, (size_t)n, sizeof *t->list_refs) ||

@@ -103,20 +103,24 @@ void ct_split_at(const ct_shape *s, int dim, ct_args *a)
 
 /* ---- iteration ------------------------------------------------------------------------------ */
 
+int32_t ct_stride(ct_lowering *l, int64_t stride)
+{
+    if (stride > INT32_MAX)
+        ct_fail(l->ctx, CT_ERR_UNSUPPORTED,
+                "%s: %s is too large to be broadcast, transposed or reduced in part (strides have 32 bits)",
+                ct_ops[l->record->op]->name, ct_shape_text(l->ctx, ct_in_shape(l, 0)));
+    return (int32_t)stride;
+}
+
 static void add_dim(ct_lowering *l, ct_args *a, int n_in, int64_t size, const int64_t *stride)
 {
-    for (int j = 0; j < n_in; j++)
-        if (stride[j] > INT32_MAX)
-            ct_fail(l->ctx, CT_ERR_UNSUPPORTED,
-                    "%s: %s is too large to be broadcast or transposed (strides have 32 bits)",
-                    ct_ops[l->record->op]->name, ct_shape_text(l->ctx, ct_in_shape(l, 0)));
     /* Joins the dim before it if every input walks over both in one go. */
     bool joins = a->ndim > 0;
     for (int j = 0; joins && j < n_in; j++) joins = a->stride[j][a->ndim - 1] == stride[j] * size;
     if (!joins) a->ndim++;
     int d = a->ndim - 1;
     a->shape[d] = joins ? a->shape[d] * size : size;
-    for (int j = 0; j < n_in; j++) a->stride[j][d] = (int32_t)stride[j];
+    for (int j = 0; j < n_in; j++) a->stride[j][d] = ct_stride(l, stride[j]);
 }
 
 void ct_iterate(ct_lowering *l, ct_args *a, const ct_shape *out, int n_in, const ct_shape *const *in)

@@ -37,6 +37,8 @@ void ct_iterate(ct_lowering *, ct_args *, const ct_shape *out, int n_in, const c
 /* The same with explicit element strides of one input, [ndim of out]. */
 void ct_iterate_strided(ct_lowering *, ct_args *, const ct_shape *out, const int64_t *stride);
 
+/* A stride in the 32 bits that it has; one that does not fit is an error that stands. */
+int32_t ct_stride(ct_lowering *, int64_t);
 /* m, n, k = the elements before, in and behind a dim. */
 void ct_split_at(const ct_shape *, int dim, ct_args *);
 

@@ -54,8 +54,8 @@ typedef struct ct_plan {
     size_t kept_end, end; /* where the kept values, and all of it, end             */
 } ct_plan;
 
-/* A plan of the pending segment with offsets from `base`. Two allocations at most
- * fail: CT_ERR_MEMORY, nothing set on the context. */
+/* A plan of the pending segment with offsets from `base`. CT_ERR_MEMORY if host memory is out;
+ * nothing is set on the context. */
 ct_status ct_plan_make(ct_context *, bool final, size_t base, ct_plan *out);
 void ct_plan_free(ct_context *, ct_plan *);
 

@@ -100,6 +100,13 @@ static bool wanted(const sweep *s, const ct_operand *o)
 static void contribute(sweep *s, ct_ref ref, ct_tensor g)
 {
     ct_context *ctx = s->ctx;
+    ct_ref given;
+    if (!ct_resolve(ctx, "backward", "an adjoint", g, &given)) return;
+    if (ct_ref_is_leaf(given)) { /* as it is now: the leaf may be written before the adjoint is read */
+        ct_shape shape = ct_shape_of(ctx, given);
+        g = ct_reshape(ctx, g, shape.ndim, shape.dim);
+        if (ctx->status) return;
+    }
     ct_value *v = ct_value_at(ctx, ref);
     if (v->sweep == s->serial) {
         ct_tensor sum = ct_add(ctx, v->adjoint, g);
@@ -339,8 +346,10 @@ static ct_status gradients(ct_context *ctx, const char *call, int n_out, const c
     if (t->sweeping) return ct_fail(ctx, CT_ERR_STATE, "%s: called from a gradient rule", call);
     sweep s = {.ctx = ctx, .path = ++t->path, .retain = flags != 0};
     if (!mark_paths(ctx, call, s.path, n_in, inputs)) return ctx->status;
+    const int no_grad_depth = ctx->no_grad_depth;
     t->sweeping = true;
     t->sweep_keeps = flags & CT_CREATE_GRAPH;
+    if (t->sweep_keeps) ctx->no_grad_depth = 0; /* a graph was asked for by name */
     if (run(&s, call, n_out, outputs, seeds))
         for (int i = 0; i < n_in && !ctx->status; i++) {
             ct_ref ref, grad;
@@ -351,6 +360,7 @@ static ct_status gradients(ct_context *ctx, const char *call, int n_out, const c
             if (!ctx->status && ct_resolve(ctx, call, "a gradient", grads[i], &grad)) ct_tape_keep(ctx, grad);
         }
     t->sweeping = t->sweep_keeps = false;
+    ctx->no_grad_depth = no_grad_depth;
     for (int i = 0; ctx->status && i < n_in; i++) grads[i] = (ct_tensor){0};
     return ctx->status;
 }
@@ -389,6 +399,10 @@ ct_status ct_jvp(ct_context *ctx, int n_in, const ct_tensor *inputs, const ct_te
     if (status) return status;
     if (n_in < 1 || n_out < 1 || !inputs || !tangents || !outputs || !out_tangents)
         return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_jvp: no inputs, tangents, outputs or place for their tangents");
+    for (int i = 0; i < n_in; i++) {
+        ct_ref tangent;
+        if (!ct_resolve(ctx, "ct_jvp", "a tangent", tangents[i], &tangent)) return ctx->status;
+    }
     ct_tensor *dummies = ct_alloc(ctx, (size_t)(n_in + n_out) * sizeof *dummies);
     if (!dummies) return ct_fail(ctx, CT_ERR_MEMORY, "ct_jvp: out of host memory");
     ct_tensor *pulled = dummies + n_out; /* Jᵀu */

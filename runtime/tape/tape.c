@@ -93,9 +93,18 @@ static bool is_readable(ct_context *ctx, ct_ref ref)
     return ct_ref_is_leaf(ref) || ref >= t->first_value || t->values[ref].data || !t->values[ref].shape.numel;
 }
 
+/* What the key has bits for. */
+#define MOST_INPUTS 0xffffffu
+
 static ct_record *append(ct_context *ctx, const ct_entry *e)
 {
     ct_tape *t = ctx->tape;
+    if (ctx->status) return NULL; /* a rule goes on after an op of it failed */
+    if (e->n_in > MOST_INPUTS || t->n_values + e->n_out > CT_MAX_INDEX) {
+        ct_fail(ctx, CT_ERR_UNSUPPORTED, "%s: a record has at most %u inputs, a step %u values (ct_step_end ends it)",
+                ct_ops[e->op]->name, MOST_INPUTS, CT_MAX_INDEX);
+        return NULL;
+    }
     if (!reserve(ctx, e)) {
         ct_fail(ctx, CT_ERR_MEMORY, "%s: out of host memory at %zu records", ct_ops[e->op]->name, t->n_records);
         return NULL;

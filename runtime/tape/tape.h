@@ -128,7 +128,6 @@ void ct_tape_drop(ct_context *);
 /* Launch what is pending; `call` is named when a replay is refused for it. */
 ct_status ct_flush_open(ct_context *, const char *call);
 /* Does the pending segment name this leaf? */
-/* n_in is kept in 24 bits of the key: an op checks that it has no more. */
 bool ct_tape_names(ct_context *, ct_ref);
 int64_t ct_tape_recorded(const ct_context *);
 /* Name a step value until the step ends; takes the text over. NULL takes the name away. */

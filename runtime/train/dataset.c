@@ -65,8 +65,8 @@ void ct_dataset_destroy(ct_dataset *d)
 {
     if (!d || --d->refs > 0) return;
     ct_context *ctx = d->ctx;
-    ct_release(ctx, d->x);
-    ct_release(ctx, d->y);
+    ct_release_held(ctx, d->x);
+    ct_release_held(ctx, d->y);
     ct_free(ctx, d);
     ct_drop(ctx);
 }

@@ -70,8 +70,8 @@ static void leave_context(ct_loader *l)
 
 ct_status ct_loader_create(ct_dataset *data, const ct_loader_config *config, ct_loader **out)
 {
+    if (out) *out = NULL;
     if (!data || !config || !out) return CT_ERR_ARGUMENT;
-    *out = NULL;
     ct_context *ctx = data->ctx;
     ct_status status = ct_object_ready(ctx, "ct_loader_create");
     if (status) return status;

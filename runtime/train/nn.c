@@ -1,4 +1,5 @@
 /* Parameter sets and multi-layer perceptrons. */
+#include "core/tensor.h"
 #include "train/params.h"
 
 #include "philox.h"
@@ -10,6 +11,12 @@ ct_status ct_object_ready(ct_context *ctx, const char *call)
 {
     if (ctx->open) return ctx->status;
     return ct_report(ctx, CT_ERR_STATE, "%s: its context was destroyed", call);
+}
+
+void ct_release_held(ct_context *ctx, ct_tensor leaf)
+{
+    ct_ref ref;
+    if (ctx->open && leaf.bits && !ct_resolve_query(ctx, "destroy", leaf, &ref)) ct_leaf_free(ctx, ref);
 }
 
 /* ---- parameter sets ---------------------------------------------------------------------------- */
@@ -48,6 +55,10 @@ ct_status ct_params_add(ct_params *params, const char *name, ct_tensor leaf)
     if (!name || !*name) return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_params_add: a parameter needs a name");
     if (ct_params_get(params, name).bits)
         return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_params_add: there is a parameter '%s' already", name);
+    for (size_t i = 0; i < params->n; i++)
+        if (params->leaves[i].leaf.bits == leaf.bits)
+            return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_params_add: '%s' is there already, as '%s'", name,
+                           params->leaves[i].name);
     if (ct_describe(ctx, leaf, &info) || !info.is_leaf)
         return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_params_add: '%s' is not a leaf of this context", name);
     char *copy = ct_alloc(ctx, strlen(name) + 1);
@@ -138,8 +149,8 @@ static ct_status check_config(ct_context *ctx, const ct_mlp_config *c)
 
 ct_status ct_mlp_create(ct_context *ctx, const ct_mlp_config *config, ct_mlp **out)
 {
+    if (out) *out = NULL;
     if (!out || !config) return ctx ? ct_report(ctx, CT_ERR_ARGUMENT, "ct_mlp_create: NULL") : CT_ERR_ARGUMENT;
-    *out = NULL;
     ct_status status = ct_ready(ctx);
     if (!status) status = check_config(ctx, config);
     if (status) return status;
@@ -173,8 +184,8 @@ void ct_mlp_destroy(ct_mlp *mlp)
     if (!mlp) return;
     ct_context *ctx = mlp->ctx;
     for (int32_t i = 0; i < mlp->n_layers; i++) {
-        if (mlp->weights) ct_release(ctx, mlp->weights[i]);
-        if (mlp->biases) ct_release(ctx, mlp->biases[i]);
+        if (mlp->weights) ct_release_held(ctx, mlp->weights[i]);
+        if (mlp->biases) ct_release_held(ctx, mlp->biases[i]);
     }
     ct_params_destroy(mlp->params);
     void *memory[] = {mlp->widths, mlp->weights, mlp->biases, mlp};

@@ -16,6 +16,8 @@ struct ct_params {
     size_t n, capacity;
 };
 
+/* Release a leaf that an object holds; nothing if the user released it, or the context is gone. */
+void ct_release_held(ct_context *, ct_tensor);
 /* CT_OK if the object's context can record; names the call if it was destroyed. */
 ct_status ct_object_ready(ct_context *, const char *call);
 

@@ -391,6 +391,18 @@ TEST_F(Grad, MayBeWrittenAndComputedWith)
     EXPECT_EQ(ct_item(ctx, x), 2 - 52);
 }
 
+// The seed is a leaf that the backward itself writes: what counts is what it held before.
+TEST_F(Backward, FromASeedThatIsAGradientReadsItAsItWas)
+{
+    const ct_tensor a = parameter({1}), b = parameter({1});
+    ctx.write(ct_grad(ctx, a), {10});
+    const ct_tensor y = ct_add(ctx, a, b), seed = ct_grad(ctx, a);
+    ctx.check(ct_backward_from(ctx, 1, &y, &seed, 0), "ct_backward_from");
+    ctx.end_step();
+    EXPECT_EQ(grad(a), Values{20});
+    EXPECT_EQ(grad(b), Values{10});
+}
+
 TEST_F(Grad, OfAnIntegerLeafIsRefused)
 {
     for (const ct_dtype dtype : {CT_I32, CT_U8, CT_I64}) {

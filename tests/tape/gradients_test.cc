@@ -274,6 +274,27 @@ TEST_F(ForwardMode, OfAnUnconnectedOutputIsZeros)
     EXPECT_EQ(ctx.read(t[1]), Values{0});
 }
 
+TEST_F(ForwardMode, IsAskedForByNameAlsoUnderNoGrad)
+{
+    const ct_tensor x = parameter({1}), v = ctx.leaf(CT_F64, {}, {3});
+    const ct_tensor y = ct_square(ctx, x);
+    ct_tensor t;
+    ct_no_grad_begin(ctx);
+    ctx.check(ct_jvp(ctx, 1, &x, &v, 1, &y, &t), "ct_jvp");
+    EXPECT_FALSE(requires_grad(ct_square(ctx, x))); // what comes after it is still under no_grad
+    ct_no_grad_end(ctx);
+    EXPECT_EQ(ctx.read(t), Values{6});
+}
+
+TEST_F(ForwardMode, OfAZeroHandleAsTangentIsAnError)
+{
+    const ct_tensor x = parameter({1}), y = ct_square(ctx, x), none = {};
+    ct_tensor t = {1};
+    EXPECT_EQ(ct_jvp(ctx, 1, &x, &none, 1, &y, &t), CT_ERR_ARGUMENT);
+    EXPECT_EQ(t.bits, 0u);
+    EXPECT_TRUE(failed(ctx, CT_ERR_ARGUMENT, {"ct_jvp", "tangent"}));
+}
+
 TEST_F(ForwardMode, WantsTangentsLikeTheInputs)
 {
     const ct_tensor x = parameter({2, 3}), v = constant({1, 1, 1});

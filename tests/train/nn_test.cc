@@ -57,6 +57,16 @@ TEST(ParameterSet, TakenOrEmptyName_IsRefused)
     EXPECT_EQ(ct_params_get(params.get(), "p0").bits, a.bits);
 }
 
+// Two rows of one leaf would be updated at once, by two threads.
+TEST(ParameterSet, OneLeafUnderTwoNames_IsRefused)
+{
+    Context ctx;
+    const ct_tensor a = ctx.leaf(CT_F32, {1}, {1});
+    const Params params = make_params(ctx, {a});
+    expect_error(ctx, ct_params_add(params.get(), "again", a), CT_ERR_ARGUMENT, {"ct_params_add", "again", "p0"});
+    EXPECT_EQ(ct_params_count(params.get()), 1);
+}
+
 TEST(ParameterSet, WhatIsNotALeaf_IsRefused)
 {
     Context ctx, other;
