@@ -27,10 +27,8 @@ int main(void)
 {
     ct_context *ctx;
     ct_mlp *mlp = NULL;
-    ct_mlp_config network = {.n_layers = 2,
-                             .widths = (const int64_t[]){INPUTS, 64, OUTPUTS},
-                             .activation = CT_ACT_RELU,
-                             .dropout = 0.5};
+    ct_mlp_config network = {
+        .n_layers = 2, .widths = (const int64_t[]){INPUTS, 64, OUTPUTS}, .activation = CT_ACT_RELU, .dropout = 0.5};
     if (ct_create(NULL, &ctx) != CT_OK || ct_mlp_create(ctx, &network, &mlp) != CT_OK) {
         fprintf(stderr, "evaluate: %s\n", ct_error_message(ctx));
         ct_destroy(ctx);

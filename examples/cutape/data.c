@@ -186,8 +186,7 @@ static bool measure(ct_context *ctx, train_data *data, char *message, size_t siz
         measure_example(ctx, data->test, &test_features, &test_targets) != CT_OK)
         return false;
     if (test_features != data->features || test_targets != targets) {
-        snprintf(message, size,
-                 "a training example has %lld features, a test example %lld: they must be alike",
+        snprintf(message, size, "a training example has %lld features, a test example %lld: they must be alike",
                  (long long)data->features, (long long)test_features);
         return false;
     }
@@ -199,8 +198,8 @@ static bool measure(ct_context *ctx, train_data *data, char *message, size_t siz
     if (test_least < least) least = test_least;
     if (test_largest > largest) largest = test_largest;
     if (least < 0 || largest >= MOST_CLASSES) {
-        snprintf(message, size, "classes are numbers from 0 to %d, but the labels run from %g to %g",
-                 MOST_CLASSES - 1, least, largest);
+        snprintf(message, size, "classes are numbers from 0 to %d, but the labels run from %g to %g", MOST_CLASSES - 1,
+                 least, largest);
         return false;
     }
     data->outputs = (int64_t)largest + 1;
@@ -213,8 +212,7 @@ bool data_open(ct_context *ctx, const train_options *o, train_data *data, char *
     *message = 0;
     int column;
     if (o->data == DATA_CSV && !csv_find_column(o->csv, o->target, &column)) {
-        snprintf(message, size, "%s has no column named '%s' in its first line, or cannot be read", o->csv,
-                 o->target);
+        snprintf(message, size, "%s has no column named '%s' in its first line, or cannot be read", o->csv, o->target);
         return false;
     }
     ct_status status = open_source(ctx, o, &data->train, &data->test);
@@ -225,10 +223,9 @@ bool data_open(ct_context *ctx, const train_options *o, train_data *data, char *
         if ((!images || measure_bytes(ctx, data) == CT_OK) && measure(ctx, data, message, size)) return true;
     }
     if (*message) return false;
-    const char *advice =
-        o->data == DATA_FASHION_MNIST && !data->test
-            ? "; Debian's package dataset-fashion-mnist has the files, and --data spirals needs none"
-            : "";
+    const char *advice = o->data == DATA_FASHION_MNIST && !data->test
+                             ? "; Debian's package dataset-fashion-mnist has the files, and --data spirals needs none"
+                             : "";
     const char *reason = ct_error_message(ctx);
     snprintf(message, size, "%s%s", *reason ? reason : ct_status_name(status), advice);
     return false;

@@ -16,11 +16,8 @@ typedef struct choice {
     int32_t value;
 } choice;
 
-static const choice data_choices[] = {{"fashion-mnist", DATA_FASHION_MNIST},
-                                      {"spirals", DATA_SPIRALS},
-                                      {"idx", DATA_IDX},
-                                      {"csv", DATA_CSV},
-                                      {0}};
+static const choice data_choices[] = {
+    {"fashion-mnist", DATA_FASHION_MNIST}, {"spirals", DATA_SPIRALS}, {"idx", DATA_IDX}, {"csv", DATA_CSV}, {0}};
 static const choice activation_choices[] = {{"relu", CT_ACT_RELU},
                                             {"tanh", CT_ACT_TANH},
                                             {"sigmoid", CT_ACT_SIGMOID},
@@ -80,22 +77,20 @@ static const option table[N_OPTIONS] = {
                     "the target is a quantity, not a class"},
     [TEST_CSV] = FILE_OPTION("--test-csv", test_csv, "CSV file to test on, same columns"),
 
-    [WIDTHS] = {"--widths", "N,N..", WIDTH_LIST, 0, 0, 0, NULL,
-                "up to 30 whole numbers such as 128,64, or none",
+    [WIDTHS] = {"--widths", "N,N..", WIDTH_LIST, 0, 0, 0, NULL, "up to 30 whole numbers such as 128,64, or none",
                 "widths of the hidden layers, or none (128; spirals: 64,64)"},
     [ACTIVATION] = CHOICE_OPTION("--activation", activation, activation_choices,
                                  "relu, tanh, sigmoid, gelu, silu or leaky_relu (relu)"),
-    [DROPOUT] = {"--dropout", "P", REAL, FIELD(dropout), 0, 1, NULL,
-                 "a probability from 0 to below 1, such as 0.2",
+    [DROPOUT] = {"--dropout", "P", REAL, FIELD(dropout), 0, 1, NULL, "a probability from 0 to below 1, such as 0.2",
                  "probability of dropping a hidden value (0)"},
 
     [OPTIMIZER] = CHOICE_OPTION("--optimizer", optimizer, optimizer_choices, "sgd, adam or adamw (adam)"),
     [LR] = {"--lr", "RATE", REAL, FIELD(lr), DBL_MIN, HUGE_VAL, NULL, "a number above 0, such as 0.001",
             "learning rate (0.001; sgd: 0.01)"},
-    [LR_MIN] = {"--lr-min", "RATE", REAL, FIELD(lr_min), 0, HUGE_VAL, NULL,
-                "a number from 0, such as 0.00001", "where a schedule ends (0)"},
-    [MOMENTUM] = {"--momentum", "M", REAL, FIELD(momentum), 0, 1, NULL,
-                  "a number from 0 to below 1, such as 0.9", "for sgd (0)"},
+    [LR_MIN] = {"--lr-min", "RATE", REAL, FIELD(lr_min), 0, HUGE_VAL, NULL, "a number from 0, such as 0.00001",
+                "where a schedule ends (0)"},
+    [MOMENTUM] = {"--momentum", "M", REAL, FIELD(momentum), 0, 1, NULL, "a number from 0 to below 1, such as 0.9",
+                  "for sgd (0)"},
     [WEIGHT_DECAY] = {"--weight-decay", "W", REAL, FIELD(weight_decay), 0, HUGE_VAL, NULL,
                       "a number from 0, such as 0.01", "(0; adamw: 0.01)"},
     [SCHEDULE] = CHOICE_OPTION("--schedule", schedule, schedule_choices,
@@ -123,10 +118,9 @@ void options_help(FILE *out)
         const char *title;
     } groups[] = {{DATA, "Data"}, {WIDTHS, "Network"}, {OPTIMIZER, "Training"}, {DEVICE, "Running"}};
 
-    fputs(
-        "usage: cutape train [options]\n"
-        "Trains a multilayer perceptron and prints how well it does on test data. Defaults in parentheses.\n",
-        out);
+    fputs("usage: cutape train [options]\n"
+          "Trains a multilayer perceptron and prints how well it does on test data. Defaults in parentheses.\n",
+          out);
     size_t group = 0;
     for (int i = 0; i < N_OPTIONS; i++) {
         const option *o = &table[i];
@@ -331,8 +325,8 @@ static bool check_settings(parser *p)
         if (!p->given[settings[i].option] || (chosen == settings[i].value) != settings[i].unless) continue;
         const char *value = word_of(settings[i].choice, settings[i].value);
         if (settings[i].unless)
-            return complain(p, "%s does not go with %s %s; type another %s or leave %s out", o->name,
-                            by->name, value, by->name, o->name);
+            return complain(p, "%s does not go with %s %s; type another %s or leave %s out", o->name, by->name, value,
+                            by->name, o->name);
         return complain(p, "%s goes with %s %s, not %s; type %s %s or leave %s out", o->name, by->name, value,
                         word_of(settings[i].choice, chosen), by->name, value, o->name);
     }
@@ -344,8 +338,7 @@ static bool check_companions(parser *p)
     for (size_t i = 0; i < sizeof companions / sizeof *companions; i++) {
         const option *o = &table[companions[i][0]], *other = &table[companions[i][1]];
         if (p->given[o - table] && !p->given[other - table])
-            return complain(p, "%s needs %s beside it; add %s %s", o->name, other->name, other->name,
-                            other->value);
+            return complain(p, "%s needs %s beside it; add %s %s", o->name, other->name, other->name, other->value);
     }
     if (p->options->data == DATA_IDX && !p->given[IMAGES])
         return complain(p, "--data idx needs files; add --images FILE --labels FILE");

@@ -35,9 +35,8 @@ void progress_format_point(char *line, size_t size, const progress_point *at)
 {
     char left[32];
     format_duration(left, sizeof left, at->seconds_left);
-    snprintf(line, size, "epoch %lld/%lld  step %lld/%lld  loss %.4f  %.0f samples/s  %s left",
-             (long long)at->epoch, (long long)at->epochs, (long long)at->step, (long long)at->steps, at->loss,
-             at->samples_per_second, left);
+    snprintf(line, size, "epoch %lld/%lld  step %lld/%lld  loss %.4f  %.0f samples/s  %s left", (long long)at->epoch,
+             (long long)at->epochs, (long long)at->step, (long long)at->steps, at->loss, at->samples_per_second, left);
 }
 
 void progress_format_epoch(char *line, size_t size, const progress_epoch *e)
@@ -45,8 +44,7 @@ void progress_format_epoch(char *line, size_t size, const progress_epoch *e)
     char result[64];
     double accuracy = e->has_test ? e->test_accuracy : e->train_accuracy;
     if (!e->regression)
-        snprintf(result, sizeof result, "%s accuracy %.2f %%", e->has_test ? "test" : "training",
-                 100 * accuracy);
+        snprintf(result, sizeof result, "%s accuracy %.2f %%", e->has_test ? "test" : "training", 100 * accuracy);
     else if (e->has_test)
         snprintf(result, sizeof result, "test loss %.6g", e->test_loss);
     else
@@ -80,8 +78,7 @@ bool progress_open(progress *p, const char *output)
     if (!output) return true;
     p->curve = fopen(output, "w");
     if (!p->curve) return false;
-    fputs("epoch,step,lr,train_loss,train_accuracy,test_loss,test_accuracy,seconds,samples_per_second\n",
-          p->curve);
+    fputs("epoch,step,lr,train_loss,train_accuracy,test_loss,test_accuracy,seconds,samples_per_second\n", p->curve);
     return fflush(p->curve) == 0;
 }
 

@@ -22,7 +22,7 @@ typedef struct progress_epoch {
     int64_t epoch, epochs;
     int64_t step;                                                    /* since the run began */
     double lr, train_loss, train_accuracy, test_loss, test_accuracy; /* accuracies from 0 to 1 */
-    bool has_test; /* false: test_loss is that of the training data */
+    bool has_test;                                                   /* false: test_loss is that of the training data */
     bool regression;
     double seconds;            /* of training since the run began, evaluation left out */
     double samples_per_second; /* of this epoch */

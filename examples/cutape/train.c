@@ -57,8 +57,7 @@ static ct_status open_walk(walk *w, const train_data *data, ct_dataset *set, int
     w->batch = smaller(batch, w->n);
     w->full = w->n / w->batch;
     w->rest = w->n % w->batch;
-    ct_loader_config config = {
-        .batch = w->batch, .shuffle = shuffle, .scale = data->scale, .shift = data->shift};
+    ct_loader_config config = {.batch = w->batch, .shuffle = shuffle, .scale = data->scale, .shift = data->shift};
     return ct_loader_create(set, &config, &w->loader);
 }
 
@@ -102,8 +101,7 @@ static bool set_up(run *r)
         snprintf(r->message, sizeof r->message, "cannot write %s: %s", o->output, strerror(errno));
         return false;
     }
-    ct_config config = {
-        .device = o->device, .seed = o->seed, .cpu_threads = (int32_t)o->threads, .log = quiet};
+    ct_config config = {.device = o->device, .seed = o->seed, .cpu_threads = (int32_t)o->threads, .log = quiet};
     if (ct_create(&config, &r->ctx) != CT_OK) return false;
     if (!data_open(r->ctx, o, &r->data, r->message, sizeof r->message)) return false;
 
@@ -215,8 +213,7 @@ static ct_status replay_epoch(run *r, int64_t epoch, double start)
         double before = seconds_now();
         ct_status status = ct_replay(r->ctx, n);
         done += n;
-        if (status == CT_OK && progress_due(&r->progress))
-            status = show_point(r, epoch, done, seconds_now() - start);
+        if (status == CT_OK && progress_due(&r->progress)) status = show_point(r, epoch, done, seconds_now() - start);
         if (status != CT_OK) return status;
         double taken = seconds_now() - before;
         if (taken < 0.05) bite = smaller(2 * bite, LONGEST_REPLAY);
@@ -305,9 +302,8 @@ static bool train(run *r, progress_epoch *last)
                                  .regression = r->data.regression};
         if (train_epoch(r, epoch, last) != CT_OK) return false;
         if (!isfinite(last->train_loss)) {
-            snprintf(r->message, sizeof r->message,
-                     "the loss is %g in epoch %lld; try a smaller --lr, or --clip 1", last->train_loss,
-                     (long long)epoch + 1);
+            snprintf(r->message, sizeof r->message, "the loss is %g in epoch %lld; try a smaller --lr, or --clip 1",
+                     last->train_loss, (long long)epoch + 1);
             return false;
         }
         if (evaluate_epoch(r, last) != CT_OK) return false;

@@ -59,23 +59,22 @@ CT_API ct_status ct_backward(ct_context *ctx, ct_tensor root);
 /* As ct_backward, from n roots of any shape at once: adds the gradient of sum_i <seeds[i], roots[i]>.
  * seeds[i] has the shape and dtype of roots[i]; seeds NULL: ones. flags: 0 or CT_RETAIN_GRAPH.
  * CT_ERR_ARGUMENT: CT_CREATE_GRAPH or an unknown flag. CT_ERR_SHAPE, CT_ERR_DTYPE: a seed unlike its root. */
-CT_API ct_status ct_backward_from(ct_context *ctx, int n, const ct_tensor *roots, const ct_tensor *seeds,
-                                  int flags);
+CT_API ct_status ct_backward_from(ct_context *ctx, int n, const ct_tensor *roots, const ct_tensor *seeds, int flags);
 
 /* grads[j] = d (sum_i <seeds[i], outputs[i]>) / d inputs[j], returned as step values, not added anywhere.
  * inputs are leaves or step values that require a gradient; zeros where no output depends on one. seeds
  * NULL: ones. With CT_CREATE_GRAPH grads can be differentiated. On error grads are zero tensors. Errors
  * as ct_backward_from. */
-CT_API ct_status ct_gradients(ct_context *ctx, int n_out, const ct_tensor *outputs, const ct_tensor *seeds,
-                              int n_in, const ct_tensor *inputs, ct_tensor *grads, int flags);
+CT_API ct_status ct_gradients(ct_context *ctx, int n_out, const ct_tensor *outputs, const ct_tensor *seeds, int n_in,
+                              const ct_tensor *inputs, ct_tensor *grads, int flags);
 
 /* Forward mode: out_tangents[i] = sum_j (d outputs[i] / d inputs[j]) tangents[j], as step values.
  * tangents[j] has the shape and dtype of inputs[j], out_tangents[i] those of outputs[i]; zeros where
  * unconnected. The outputs are recorded already, with inputs that require a gradient; the graph stays
  * usable.
  * On error out_tangents are zero tensors. CT_ERR_SHAPE, CT_ERR_DTYPE: a tangent unlike its input. */
-CT_API ct_status ct_jvp(ct_context *ctx, int n_in, const ct_tensor *inputs, const ct_tensor *tangents,
-                        int n_out, const ct_tensor *outputs, ct_tensor *out_tangents);
+CT_API ct_status ct_jvp(ct_context *ctx, int n_in, const ct_tensor *inputs, const ct_tensor *tangents, int n_out,
+                        const ct_tensor *outputs, ct_tensor *out_tangents);
 
 /* What is recorded until the matching ct_no_grad_end requires no gradient. Nests. */
 CT_API void ct_no_grad_begin(ct_context *ctx);
@@ -93,10 +92,8 @@ CT_API ct_tensor ct_detach(ct_context *ctx, ct_tensor x);
  * functions of values near 1.
  * CT_ERR_NUMERIC: they differ; the message names the input, the element and both numbers. CT_ERR_DTYPE:
  * not F64. */
-CT_API ct_status ct_gradcheck(ct_context *ctx,
-                              ct_tensor (*f)(ct_context *ctx, int n, const ct_tensor *in, void *user),
-                              void *user, int n, const ct_tensor *inputs, double eps, double atol,
-                              double rtol);
+CT_API ct_status ct_gradcheck(ct_context *ctx, ct_tensor (*f)(ct_context *ctx, int n, const ct_tensor *in, void *user),
+                              void *user, int n, const ct_tensor *inputs, double eps, double atol, double rtol);
 
 #ifdef __cplusplus
 }

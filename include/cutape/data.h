@@ -36,16 +36,15 @@ typedef struct ct_dataset ct_dataset;
  * number per example.
  * CT_ERR_ARGUMENT: n < 1, NULL. CT_ERR_SHAPE: more than CT_MAX_DIMS - 1 dims. CT_ERR_MEMORY: the pool.
  * On failure *out is NULL. */
-CT_API ct_status ct_dataset_create(ct_context *ctx, int64_t n, ct_dtype xd, int x_ndim,
-                                   const int64_t *x_shape, const void *x, ct_dtype yd, int y_ndim,
-                                   const int64_t *y_shape, const void *y, ct_dataset **out);
+CT_API ct_status ct_dataset_create(ct_context *ctx, int64_t n, ct_dtype xd, int x_ndim, const int64_t *x_shape,
+                                   const void *x, ct_dtype yd, int y_ndim, const int64_t *y_shape, const void *y,
+                                   ct_dataset **out);
 
 /* Makes a data set from a pair of IDX files (MNIST's format), plain or .gz: images [n, ..] of any IDX type
  * (bytes stay U8), labels [n] of integers. CT_ERR_IO: missing, truncated, malformed, labels that are not
  * integers or have more than one dim, or counts that differ; the message names the file. A file call:
  * leaves no error standing. */
-CT_API ct_status ct_dataset_load_idx(ct_context *ctx, const char *images, const char *labels,
-                                     ct_dataset **out);
+CT_API ct_status ct_dataset_load_idx(ct_context *ctx, const char *images, const char *labels, ct_dataset **out);
 
 /* Makes a data set from a file of numbers with commas between, a row per example; a first row that is not
  * numbers is a heading. target_column (from 0; from the end when negative) is y, all others are x [n,

@@ -123,8 +123,8 @@ CT_API ct_tensor ct_clamp(ct_context *ctx, ct_tensor x, double lo, double hi);
 CT_API ct_tensor ct_sign(ct_context *ctx, ct_tensor x);
 
 /* y = x as dtype; x of any dtype. Float to float rounds to nearest; float to integer cuts towards 0,
- * what is out of range becomes the nearest end of it, NaN 0; integer to integer keeps the low bits. dx = dy cast back, between floats; a cast
- * from or to an integer passes no gradient. */
+ * what is out of range becomes the nearest end of it, NaN 0; integer to integer keeps the low bits. dx = dy cast back,
+ * between floats; a cast from or to an integer passes no gradient. */
 CT_API ct_tensor ct_cast(ct_context *ctx, ct_tensor x, ct_dtype dtype);
 
 /* ---- with a scalar: part of the step's data, so that another value is the same program ---------------- */
@@ -211,8 +211,7 @@ CT_API ct_tensor ct_logsumexp(ct_context *ctx, ct_tensor x, int n_dims, const in
 
 /* y = sum (x - mean)^2 / (N - correction);  dx = 2 dy (x - mean) / (N - correction). correction 1 is
  * torch's default; 0 divides by N. As in torch, y is NaN or inf where N <= correction. */
-CT_API ct_tensor ct_var(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim,
-                        int64_t correction);
+CT_API ct_tensor ct_var(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim, int64_t correction);
 
 /* y = index along dim of the largest x, the first of equals; I32, with dim dropped. No gradient.
  * CT_ERR_ARGUMENT: dim out of range. */
@@ -278,8 +277,8 @@ CT_API ct_tensor ct_layer_norm(ct_context *ctx, ct_tensor x, ct_tensor gamma, ct
  * Otherwise mean and var are the running ones, and dx = dy gamma / sqrt(var + eps). None for the running
  * leaves.
  * CT_ERR_ARGUMENT: a running tensor is not a leaf. CT_ERR_SHAPE: one of the four is not [c]. */
-CT_API ct_tensor ct_batch_norm(ct_context *ctx, ct_tensor x, ct_tensor gamma, ct_tensor beta,
-                               ct_tensor running_mean, ct_tensor running_var, double momentum, double eps);
+CT_API ct_tensor ct_batch_norm(ct_context *ctx, ct_tensor x, ct_tensor gamma, ct_tensor beta, ct_tensor running_mean,
+                               ct_tensor running_var, double momentum, double eps);
 
 /* ---- random: the same bits on every device, from the seed, the step and the place in it --------------- */
 
@@ -308,8 +307,7 @@ CT_API ct_tensor ct_l1_loss(ct_context *ctx, ct_tensor x, ct_tensor y, ct_reduct
 
 /* l = d^2 / 2 for |d| <= delta, else delta (|d| - delta / 2), d = x - y;  dx = g min(max(d, -delta),
  * delta), and its negative for y. CT_ERR_ARGUMENT: delta <= 0. */
-CT_API ct_tensor ct_huber_loss(ct_context *ctx, ct_tensor x, ct_tensor y, double delta,
-                               ct_reduction reduction);
+CT_API ct_tensor ct_huber_loss(ct_context *ctx, ct_tensor x, ct_tensor y, double delta, ct_reduction reduction);
 
 /* Row i: l = -sum_j q_j log_softmax(logits[i])_j, q_j = (1 - s) [j = labels[i]] + s / c, s =
  * label_smoothing, as in torch; softmax over the last dim. logits [n, c] of floats, labels [n] of I32 or

@@ -61,12 +61,10 @@ CT_API void ct_adamw_defaults(ct_adam_config *config);
  * ct_sgd_defaults.
  * Leaves that do not require a gradient are left alone. CT_ERR_ARGUMENT: a field out of range, or params
  * of another context. CT_ERR_MEMORY: host memory or the pool. On failure *out is NULL. */
-CT_API ct_status ct_sgd_create(ct_context *ctx, ct_params *params, const ct_sgd_config *config,
-                               ct_optimizer **out);
+CT_API ct_status ct_sgd_create(ct_context *ctx, ct_params *params, const ct_sgd_config *config, ct_optimizer **out);
 
 /* Makes an Adam or AdamW optimizer, as ct_sgd_create; config NULL: ct_adam_defaults. */
-CT_API ct_status ct_adam_create(ct_context *ctx, ct_params *params, const ct_adam_config *config,
-                                ct_optimizer **out);
+CT_API ct_status ct_adam_create(ct_context *ctx, ct_params *params, const ct_adam_config *config, ct_optimizer **out);
 
 /* Frees the optimizer, its state and its hold on the parameters. NULL is allowed. */
 CT_API void ct_optimizer_destroy(ct_optimizer *optimizer);

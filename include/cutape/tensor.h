@@ -141,11 +141,11 @@ CT_API void ct_expect_cached(ct_context *ctx, bool expect);
 
 /* Counters of a context. */
 typedef struct ct_stats {
-    int64_t recorded;          /* ops recorded in the current step                       */
-    int64_t programs;          /* compiled programs held                                 */
-    int64_t compiles, replays; /* programs compiled and played again, since ct_create    */
-    int64_t launches;          /* kernel launches outside graphs + graph launches        */
-    int64_t nodes;             /* kernels in the last program played                     */
+    int64_t recorded;                              /* ops recorded in the current step                       */
+    int64_t programs;                              /* compiled programs held                                 */
+    int64_t compiles, replays;                     /* programs compiled and played again, since ct_create    */
+    int64_t launches;                              /* kernel launches outside graphs + graph launches        */
+    int64_t nodes;                                 /* kernels in the last program played                     */
     int64_t pool_in_use, pool_peak, pool_reserved; /* bytes: now, the most so far, held from the device */
     uint64_t reserved[8];                          /* zero                               */
 } ct_stats;

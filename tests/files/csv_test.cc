@@ -15,7 +15,7 @@ using Ints = std::vector<int32_t>;
 
 class Csv : public FilesTest
 {
-protected:
+  protected:
     void TearDown() override
     {
         release();
@@ -27,8 +27,8 @@ protected:
         ct_array_file_free(ctx, &y);
     }
     // Reads the text as a file of numbers (not classes) and compares the table.
-    void expect_table(const std::string &text, int target, const std::vector<int64_t> &x_shape,
-                      const Floats &x_values, const Floats &y_values)
+    void expect_table(const std::string &text, int target, const std::vector<int64_t> &x_shape, const Floats &x_values,
+                      const Floats &y_values)
     {
         release();
         std::string path = dir.write("a.csv", text);
@@ -64,10 +64,7 @@ protected:
     ct_array_file x = {}, y = {};
 };
 
-TEST_F(Csv, LastColumnIsTheTarget)
-{
-    expect_table("1,2,3\n4,5,6\n", -1, {2, 2}, {1, 2, 4, 5}, {3, 6});
-}
+TEST_F(Csv, LastColumnIsTheTarget) { expect_table("1,2,3\n4,5,6\n", -1, {2, 2}, {1, 2, 4, 5}, {3, 6}); }
 
 TEST_F(Csv, AnyColumnCanBeTheTarget)
 {
@@ -100,10 +97,7 @@ TEST_F(Csv, HeaderMayHaveQuotesWithCommas)
     expect_table("\"1\",\"2\"\n3,4\n", -1, {1, 1}, {3}, {4});
 }
 
-TEST_F(Csv, FirstLineOfNumbersIsARow)
-{
-    expect_table("1e3,-2\n", -1, {1, 1}, {1000}, {-2});
-}
+TEST_F(Csv, FirstLineOfNumbersIsARow) { expect_table("1e3,-2\n", -1, {1, 1}, {1000}, {-2}); }
 
 TEST_F(Csv, CrlfIsAccepted)
 {
@@ -121,20 +115,11 @@ TEST_F(Csv, ByteOrderMarkIsAccepted)
                  -1, {1, 1}, {3}, {4});
 }
 
-TEST_F(Csv, BlanksAroundCellsAreIgnored)
-{
-    expect_table(" 1 ,\t2\t, 3 \n", -1, {1, 2}, {1, 2}, {3});
-}
+TEST_F(Csv, BlanksAroundCellsAreIgnored) { expect_table(" 1 ,\t2\t, 3 \n", -1, {1, 2}, {1, 2}, {3}); }
 
-TEST_F(Csv, LastLineNeedsNoNewline)
-{
-    expect_table("1,2\n3,4", -1, {2, 1}, {1, 3}, {2, 4});
-}
+TEST_F(Csv, LastLineNeedsNoNewline) { expect_table("1,2\n3,4", -1, {2, 1}, {1, 3}, {2, 4}); }
 
-TEST_F(Csv, EmptyLinesAtTheEndAreAccepted)
-{
-    expect_table("1,2\n3,4\n\n \r\n", -1, {2, 1}, {1, 3}, {2, 4});
-}
+TEST_F(Csv, EmptyLinesAtTheEndAreAccepted) { expect_table("1,2\n3,4\n\n \r\n", -1, {2, 1}, {1, 3}, {2, 4}); }
 
 TEST_F(Csv, EveryFormOfANumberIsRead)
 {
@@ -158,8 +143,7 @@ TEST_F(Csv, NumbersAreRoundedToTheNearestFloat)
     char cell[64];
     for (int i = 0; i < 20000; i++) {
         static const char *const formats[] = {"%.*f", "%.*e", "%.*g"};
-        double value =
-            static_cast<double>(static_cast<int32_t>(random())) / static_cast<double>(1u << random() % 32);
+        double value = static_cast<double>(static_cast<int32_t>(random())) / static_cast<double>(1u << random() % 32);
         std::snprintf(cell, sizeof cell, formats[i % 3], static_cast<int>(random() % 20), value);
         expected.push_back(std::strtof(cell, nullptr));
         text += std::string(cell) + ",0\n";
@@ -216,15 +200,9 @@ TEST_F(Csv, LocaleDoesNotMatter)
     std::setlocale(LC_ALL, "C");
 }
 
-TEST_F(Csv, MissingFileSaysSo)
-{
-    expect_error_in(dir.path("missing.csv"), {"No such file or directory"});
-}
+TEST_F(Csv, MissingFileSaysSo) { expect_error_in(dir.path("missing.csv"), {"No such file or directory"}); }
 
-TEST_F(Csv, DirectoryIsNotAFile)
-{
-    expect_error_in(dir.path("."), {"is a directory"});
-}
+TEST_F(Csv, DirectoryIsNotAFile) { expect_error_in(dir.path("."), {"is a directory"}); }
 
 TEST_F(Csv, NullArgumentsAreArgumentErrors)
 {
@@ -244,10 +222,7 @@ TEST_F(Csv, EmptyFileSaysSo)
     expect_error("\xEF\xBB\xBF", {"line 1 is empty"});
 }
 
-TEST_F(Csv, HeaderWithoutRowsIsAnError)
-{
-    expect_error("a,b\n", {"no rows"});
-}
+TEST_F(Csv, HeaderWithoutRowsIsAnError) { expect_error("a,b\n", {"no rows"}); }
 
 TEST_F(Csv, EmptyLineInTheMiddleIsNamed)
 {
@@ -281,10 +256,7 @@ TEST_F(Csv, EmptyCellIsNamed)
     expect_error(", \n1,2\n", {"line 1, column 1", "empty"});
 }
 
-TEST_F(Csv, QuotedNumberIsAnError)
-{
-    expect_error("a,b\n\"1\",2\n", {"line 2, column 1", "without quotes", "\"1\""});
-}
+TEST_F(Csv, QuotedNumberIsAnError) { expect_error("a,b\n\"1\",2\n", {"line 2, column 1", "without quotes", "\"1\""}); }
 
 TEST_F(Csv, OpenQuoteInTheHeaderIsAnError)
 {
@@ -353,8 +325,7 @@ TEST_F(Csv, GzipWithAWrongChecksumIsDamaged)
 std::string sample()
 {
     std::string text = "\xEF\xBB\xBFlength,\"a, b\",class\r\n";
-    for (int i = 0; i < 40; i++)
-        text += std::to_string(i * 0.37) + ", -1." + std::to_string(i) + "e-2 ,2\r\n";
+    for (int i = 0; i < 40; i++) text += std::to_string(i * 0.37) + ", -1." + std::to_string(i) + "e-2 ,2\r\n";
     return text;
 }
 
@@ -362,8 +333,7 @@ TEST_F(Csv, EveryTruncationOfAGzipIsAnError)
 {
     dir.write_gz("whole.csv.gz", sample());
     std::string packed = dir.read("whole.csv.gz");
-    for (size_t n = 0; n < packed.size(); n++)
-        expect_error_in(dir.write("a.csv.gz", packed.substr(0, n)), {});
+    for (size_t n = 0; n < packed.size(); n++) expect_error_in(dir.write("a.csv.gz", packed.substr(0, n)), {});
 }
 
 TEST_F(Csv, DamagedFilesNeverLoadHalfATable)

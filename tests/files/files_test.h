@@ -14,14 +14,12 @@
 
 class FilesTest : public testing::Test
 {
-protected:
+  protected:
     void SetUp() override
     {
         ct_config config = {};
         config.device = CT_DEVICE_CPU;
-        config.host_alloc = [](void *user, size_t bytes) {
-            return static_cast<FilesTest *>(user)->allocate(bytes);
-        };
+        config.host_alloc = [](void *user, size_t bytes) { return static_cast<FilesTest *>(user)->allocate(bytes); };
         config.host_free = [](void *user, void *memory) {
             if (memory) static_cast<FilesTest *>(user)->live_blocks--;
             std::free(memory);
@@ -66,7 +64,7 @@ protected:
     int64_t allocations_left = INT64_MAX; // then there is no memory
     size_t largest_allocation = 0;
 
-private:
+  private:
     void *allocate(size_t bytes)
     {
         if (allocations_left <= 0) return nullptr;

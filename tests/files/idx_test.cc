@@ -23,7 +23,7 @@ std::string bytes(const std::vector<int> &values)
 
 class Idx : public FilesTest
 {
-protected:
+  protected:
     void TearDown() override
     {
         ct_array_file_free(ctx, &array);
@@ -36,8 +36,7 @@ protected:
         EXPECT_EQ(array.dtype, dtype);
         EXPECT_EQ(shape(array), expected_shape);
     }
-    void expect_error(const std::string &path, const std::vector<std::string> &parts,
-                      ct_status expected = CT_ERR_IO)
+    void expect_error(const std::string &path, const std::vector<std::string> &parts, ct_status expected = CT_ERR_IO)
     {
         int64_t blocks = live_blocks;
         std::memset(&array, 0x55, sizeof array);
@@ -119,15 +118,9 @@ TEST_F(Idx, FreeZeroesTheArrayAndTakesAZeroedOne)
     ct_array_file_free(ctx, nullptr);
 }
 
-TEST_F(Idx, MissingFileSaysSo)
-{
-    expect_error(dir.path("missing.idx"), {"No such file or directory"});
-}
+TEST_F(Idx, MissingFileSaysSo) { expect_error(dir.path("missing.idx"), {"No such file or directory"}); }
 
-TEST_F(Idx, DirectoryIsNotAFile)
-{
-    expect_error(dir.path("."), {"is a directory"});
-}
+TEST_F(Idx, DirectoryIsNotAFile) { expect_error(dir.path("."), {"is a directory"}); }
 
 TEST_F(Idx, NullArgumentsAreArgumentErrors)
 {
@@ -150,8 +143,7 @@ TEST_F(Idx, WrongMagicShowsTheBytesFound)
 
 TEST_F(Idx, UnsupportedTypeByteIsNamed)
 {
-    expect_error(dir.write("a.idx", idx(0x0A, {1}, "a")),
-                 {"type byte", "08, 09, 0b, 0c, 0d or 0e", "found 0a"});
+    expect_error(dir.write("a.idx", idx(0x0A, {1}, "a")), {"type byte", "08, 09, 0b, 0c, 0d or 0e", "found 0a"});
 }
 
 TEST_F(Idx, NumberOfDimensionsIsOneToSix)
@@ -185,15 +177,13 @@ TEST_F(Idx, TruncatedDataNamesTheFile)
 {
     std::string file = idx(0x0B, {2, 2}, "1234567");
     expect_error(dir.write("short.idx", file), {"short.idx", "truncated", "expected 8 bytes", "found 7"});
-    expect_error(dir.write_gz("short.idx.gz", file),
-                 {"short.idx.gz", "truncated", "expected 8 bytes", "found 7"});
+    expect_error(dir.write_gz("short.idx.gz", file), {"short.idx.gz", "truncated", "expected 8 bytes", "found 7"});
 }
 
 TEST_F(Idx, TruncatedHeaderTellsHowMuchThereIs)
 {
     expect_error(dir.write("a.idx", idx(0x08, {2, 2}, "").substr(0, 3)), {"header", "expected 4", "found 3"});
-    expect_error(dir.write("a.idx", idx(0x08, {2, 2}, "").substr(0, 9)),
-                 {"header", "expected 12", "found 9"});
+    expect_error(dir.write("a.idx", idx(0x08, {2, 2}, "").substr(0, 9)), {"header", "expected 12", "found 9"});
 }
 
 TEST_F(Idx, TrailingBytesAreAnError)

@@ -2,7 +2,8 @@
 // input under a given cotangent, and the same bits however the step is played.
 #include "ops/samples.h"
 
-namespace {
+namespace
+{
 
 class Forward : public ::testing::TestWithParam<Case>
 {
@@ -10,7 +11,7 @@ class Forward : public ::testing::TestWithParam<Case>
 
 class Gradient : public ::testing::TestWithParam<Case>
 {
-protected:
+  protected:
     const Sample &sample_ = *GetParam().sample;
     const ct_dtype real_ = GetParam().real;
     Context ctx_{GetParam().device};
@@ -27,8 +28,7 @@ protected:
     }
     void zero()
     {
-        for (const size_t i : sample_.differentiable())
-            ctx_.check(ct_zero_grad(ctx_, inputs_[i]), "ct_zero_grad");
+        for (const size_t i : sample_.differentiable()) ctx_.check(ct_zero_grad(ctx_, inputs_[i]), "ct_zero_grad");
     }
     ct_tensor grad(size_t i) { return ctx_.check(ct_grad(ctx_, inputs_[i]), "ct_grad"); }
     std::vector<double> read_all() // the gradients, one after the other
@@ -73,12 +73,10 @@ TEST_P(Gradient, MatchesTorch_WhenTheValueIsReadFirst)
 {
     const ct_tensor y = apply(ctx_, sample_, inputs_);
     EXPECT_TRUE(all_close(ctx_.read(y), sample_.output.values, tolerance(sample_.op, real_)));
-    if (ctx_.describe(y).requires_grad)
-        ctx_.check(ct_backward_from(ctx_, 1, &y, &seed_, 0), "ct_backward_from");
+    if (ctx_.describe(y).requires_grad) ctx_.check(ct_backward_from(ctx_, 1, &y, &seed_, 0), "ct_backward_from");
     ctx_.end_step();
     for (const size_t i : sample_.differentiable())
-        EXPECT_TRUE(
-            all_close(ctx_.read(grad(i)), sample_.inputs[i].grad.values, tolerance(sample_.op, real_)))
+        EXPECT_TRUE(all_close(ctx_.read(grad(i)), sample_.inputs[i].grad.values, tolerance(sample_.op, real_)))
             << "gradient of input " << i;
 }
 

@@ -6,14 +6,14 @@
 
 #include <random>
 
-namespace {
+namespace
+{
 
 double dot(const std::vector<double> &a, const std::vector<double> &b)
 {
     if (a.size() != b.size()) throw std::runtime_error("dot: lengths differ");
     double sum = 0;
-    for (size_t i = 0; i < a.size(); ++i)
-        sum += a[i] * b[i];
+    for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
     return sum;
 }
 
@@ -36,7 +36,7 @@ std::vector<double> random_values(std::mt19937_64 &random, size_t n)
 
 class GradCheck : public ::testing::TestWithParam<Case>
 {
-protected:
+  protected:
     using Values = std::vector<std::vector<double>>; // one per differentiable input
 
     const Sample &sample_ = *GetParam().sample;
@@ -63,21 +63,17 @@ protected:
         Values found;
         const ct_tensor y = apply(ctx_, sample_, inputs_);
         if (!ctx_.describe(y).requires_grad) {
-            for (const size_t i : differentiable_)
-                found.emplace_back(sample_.inputs[i].value.values.size(), 0.0);
+            for (const size_t i : differentiable_) found.emplace_back(sample_.inputs[i].value.values.size(), 0.0);
             ctx_.end_step();
             return found;
         }
         std::vector<ct_tensor> wanted;
-        for (const size_t i : differentiable_)
-            wanted.push_back(inputs_[i]);
+        for (const size_t i : differentiable_) wanted.push_back(inputs_[i]);
         std::vector<ct_tensor> grads(wanted.size());
         const ct_tensor seed = leaf_like(sample_.output, cotangent_);
-        ctx_.check(
-            ct_gradients(ctx_, 1, &y, &seed, static_cast<int>(wanted.size()), wanted.data(), grads.data(), 0),
-            "ct_gradients");
-        for (const ct_tensor g : grads)
-            found.push_back(ctx_.read(g));
+        ctx_.check(ct_gradients(ctx_, 1, &y, &seed, static_cast<int>(wanted.size()), wanted.data(), grads.data(), 0),
+                   "ct_gradients");
+        for (const ct_tensor g : grads) found.push_back(ctx_.read(g));
         ctx_.end_step();
         return found;
     }
@@ -86,8 +82,7 @@ protected:
     {
         for (size_t k = 0; k < differentiable_.size(); ++k) {
             std::vector<double> moved = sample_.inputs[differentiable_[k]].value.values;
-            for (size_t j = 0; j < moved.size(); ++j)
-                moved[j] += eps * v[k][j];
+            for (size_t j = 0; j < moved.size(); ++j) moved[j] += eps * v[k][j];
             ctx_.write(inputs_[differentiable_[k]], moved);
         }
         const double value = dot(ctx_.read(apply(ctx_, sample_, inputs_)), cotangent_);
@@ -109,8 +104,7 @@ TEST_P(GradCheck, AgreesAlongARandomDirection)
     const Values grads = gradients();
     const Values v = random_direction();
     double analytic = 0;
-    for (size_t k = 0; k < grads.size(); ++k)
-        analytic += dot(grads[k], v[k]);
+    for (size_t k = 0; k < grads.size(); ++k) analytic += dot(grads[k], v[k]);
     expect_slope(analytic, v, "all inputs together");
 }
 

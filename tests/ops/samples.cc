@@ -6,7 +6,8 @@
 #include <memory>
 #include <stdexcept>
 
-namespace {
+namespace
+{
 
 // ---- the registry
 // ------------------------------------------------------------------------------------------
@@ -20,8 +21,7 @@ struct Entry {
     Tolerance f64 = {1e-12, 1e-13};
 };
 
-template <ct_tensor (*op)(ct_context *, ct_tensor)>
-ct_tensor unary(ct_context *ctx, const Inputs &in, const Sample &)
+template <ct_tensor (*op)(ct_context *, ct_tensor)> ct_tensor unary(ct_context *ctx, const Inputs &in, const Sample &)
 {
     return op(ctx, in[0]);
 }
@@ -94,10 +94,7 @@ ct_tensor leaky_relu(ct_context *ctx, const Inputs &in, const Sample &s)
 {
     return ct_leaky_relu(ctx, in[0], s.number("slope"));
 }
-ct_tensor elu(ct_context *ctx, const Inputs &in, const Sample &s)
-{
-    return ct_elu(ctx, in[0], s.number("alpha"));
-}
+ct_tensor elu(ct_context *ctx, const Inputs &in, const Sample &s) { return ct_elu(ctx, in[0], s.number("alpha")); }
 ct_tensor clamp(ct_context *ctx, const Inputs &in, const Sample &s)
 {
     return ct_clamp(ctx, in[0], s.number("lo"), s.number("hi"));
@@ -106,10 +103,7 @@ ct_tensor cast(ct_context *ctx, const Inputs &in, const Sample &s)
 {
     return ct_cast(ctx, in[0], dtype_of(s.word("to")));
 }
-ct_tensor where(ct_context *ctx, const Inputs &in, const Sample &)
-{
-    return ct_where(ctx, in[0], in[1], in[2]);
-}
+ct_tensor where(ct_context *ctx, const Inputs &in, const Sample &) { return ct_where(ctx, in[0], in[1], in[2]); }
 ct_tensor linear(ct_context *ctx, const Inputs &in, const Sample &s)
 {
     return ct_linear(ctx, in[0], in[1], in[2], activation_of(s));
@@ -120,8 +114,8 @@ ct_tensor transpose(ct_context *ctx, const Inputs &in, const Sample &s)
 }
 ct_tensor cross_entropy(ct_context *ctx, const Inputs &in, const Sample &s)
 {
-    return ct_cross_entropy(ctx, in[0], in[1], s.number("smoothing"),
-                            s.integers<int64_t>("ignore_index").at(0), reduction_of(s));
+    return ct_cross_entropy(ctx, in[0], in[1], s.number("smoothing"), s.integers<int64_t>("ignore_index").at(0),
+                            reduction_of(s));
 }
 
 const std::map<std::string, Entry> &registry()
@@ -193,8 +187,7 @@ std::string unpack(const std::string &path)
     std::string text;
     char buffer[1 << 16];
     int got;
-    while ((got = gzread(file.get(), buffer, sizeof buffer)) > 0)
-        text.append(buffer, static_cast<size_t>(got));
+    while ((got = gzread(file.get(), buffer, sizeof buffer)) > 0) text.append(buffer, static_cast<size_t>(got));
     int error = Z_OK;
     const char *why = gzerror(file.get(), &error);
     if (got < 0 || error != Z_OK) throw std::runtime_error(path + ": " + why);
@@ -204,7 +197,7 @@ std::string unpack(const std::string &path)
 // The tokens of one line, with the place for error messages.
 class Line
 {
-public:
+  public:
     Line(const std::string &path, size_t number, const std::string &text)
         : where_(path + ":" + std::to_string(number)), rest_(text.c_str())
     {
@@ -215,8 +208,7 @@ public:
     {
         if (at_end()) fail("the line ends early");
         const char *begin = rest_;
-        while (*rest_ != '\0' && *rest_ != ' ')
-            ++rest_;
+        while (*rest_ != '\0' && *rest_ != ' ') ++rest_;
         std::string token(begin, rest_);
         if (*rest_ == ' ') ++rest_;
         return token;
@@ -240,8 +232,8 @@ public:
     {
         Array a;
         a.dtype = word();
-        if (a.dtype != "real" && a.dtype != "f32" && a.dtype != "f64" && a.dtype != "i32" &&
-            a.dtype != "u8" && a.dtype != "i64")
+        if (a.dtype != "real" && a.dtype != "f32" && a.dtype != "f64" && a.dtype != "i32" && a.dtype != "u8" &&
+            a.dtype != "i64")
             fail("unknown dtype " + a.dtype);
         const int64_t ndim = integer();
         if (ndim < 0 || ndim > CT_MAX_DIMS) fail("bad number of dims");
@@ -251,13 +243,12 @@ public:
             if (a.shape.back() < 0) fail("negative dim");
             numel *= a.shape.back();
         }
-        for (int64_t i = 0; i < numel; ++i)
-            a.values.push_back(number());
+        for (int64_t i = 0; i < numel; ++i) a.values.push_back(number());
         if (!at_end()) fail("more values than the shape has");
         return a;
     }
 
-private:
+  private:
     std::string where_;
     const char *rest_;
 };
@@ -280,8 +271,7 @@ void read_fact(Line &line, const std::string &key, Sample &s)
         s.kink = true;
     } else if (key == "attr") {
         std::vector<std::string> &values = s.attributes[line.word()];
-        while (!line.at_end())
-            values.push_back(line.word());
+        while (!line.at_end()) values.push_back(line.word());
     } else if (key == "input") {
         const std::string kind = line.word();
         if (kind != "none" && kind != "0" && kind != "1") line.fail("an input is none, 0 or 1");
@@ -346,14 +336,12 @@ const std::string &Sample::word(const std::string &key) const
 
 double Sample::number(const std::string &key) const { return std::stod(word(key)); }
 
-template <typename Integer>
-std::vector<Integer> Sample::integers(const std::string &key) const
+template <typename Integer> std::vector<Integer> Sample::integers(const std::string &key) const
 {
     const auto found = attributes.find(key);
     if (found == attributes.end()) throw std::runtime_error(name + ": no attribute " + key);
     std::vector<Integer> values;
-    for (const std::string &text : found->second)
-        values.push_back(static_cast<Integer>(std::stoll(text)));
+    for (const std::string &text : found->second) values.push_back(static_cast<Integer>(std::stoll(text)));
     return values;
 }
 
@@ -412,24 +400,21 @@ const std::vector<Sample> &samples()
 std::set<std::string> registered_ops()
 {
     std::set<std::string> names;
-    for (const auto &entry : registry())
-        names.insert(entry.first);
+    for (const auto &entry : registry()) names.insert(entry.first);
     return names;
 }
 
 std::set<std::string> sampled_ops()
 {
     std::set<std::string> names;
-    for (const Sample &s : samples())
-        names.insert(s.op);
+    for (const Sample &s : samples()) names.insert(s.op);
     return names;
 }
 
 ct_tensor apply(Context &ctx, const Sample &sample, const std::vector<ct_tensor> &inputs)
 {
     const auto found = registry().find(sample.op);
-    if (found == registry().end())
-        throw std::runtime_error(sample.op + " is not in the registry of samples.cc");
+    if (found == registry().end()) throw std::runtime_error(sample.op + " is not in the registry of samples.cc");
     return ctx.check(found->second.call(ctx, inputs, sample), sample.op.c_str());
 }
 
@@ -449,8 +434,7 @@ std::vector<ct_tensor> make_inputs(Context &ctx, const Sample &sample, ct_dtype 
     std::vector<ct_tensor> leaves;
     for (const SampleInput &in : sample.inputs) {
         leaves.push_back(in.present ? make_leaf(ctx, in.value, real) : ct_tensor{0});
-        if (in.differentiable)
-            ctx.check(ct_set_requires_grad(ctx, leaves.back(), true), "ct_set_requires_grad");
+        if (in.differentiable) ctx.check(ct_set_requires_grad(ctx, leaves.back(), true), "ct_set_requires_grad");
     }
     return leaves;
 }

@@ -43,8 +43,7 @@ struct Sample {
 
     const std::string &word(const std::string &key) const;
     double number(const std::string &key) const;
-    template <typename Integer>
-    std::vector<Integer> integers(const std::string &key) const;
+    template <typename Integer> std::vector<Integer> integers(const std::string &key) const;
     std::vector<size_t> differentiable() const; // indices into inputs
 };
 

@@ -2,7 +2,8 @@
 #include "ops/samples.h"
 #include "support/temp_dir.h"
 
-namespace {
+namespace
+{
 
 const char *const complete = "cutape-golden 1\n"
                              "sample neg_2 neg\n"
@@ -16,7 +17,7 @@ const char *const complete = "cutape-golden 1\n"
 
 class SampleFile : public ::testing::Test
 {
-protected:
+  protected:
     std::vector<Sample> read(const std::string &text)
     {
         const std::string path = dir_.path("samples.txt");
@@ -31,17 +32,14 @@ TEST(Samples, EverySampledOpIsRegistered_AndTheReverse) { EXPECT_EQ(sampled_ops(
 TEST(Samples, EveryOpHasAtLeastSixSamples)
 {
     std::map<std::string, int> count;
-    for (const Sample &s : samples())
-        ++count[s.op];
-    for (const auto &op : count)
-        EXPECT_GE(op.second, 6) << op.first;
+    for (const Sample &s : samples()) ++count[s.op];
+    for (const auto &op : count) EXPECT_GE(op.second, 6) << op.first;
 }
 
 TEST(Samples, NamesAreUnique)
 {
     std::set<std::string> names;
-    for (const Sample &s : samples())
-        EXPECT_TRUE(names.insert(s.name).second) << s.name;
+    for (const Sample &s : samples()) EXPECT_TRUE(names.insert(s.name).second) << s.name;
 }
 
 TEST_F(SampleFile, Complete_IsRead)

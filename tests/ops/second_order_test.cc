@@ -3,7 +3,8 @@
 // with respect to every input and to the cotangent itself.
 #include "ops/samples.h"
 
-namespace {
+namespace
+{
 
 class SecondOrder : public ::testing::TestWithParam<Case>
 {
@@ -30,8 +31,8 @@ TEST_P(SecondOrder, MatchesTorch)
     const ct_tensor y = apply(ctx, sample, inputs);
     const bool depends = ctx.describe(y).requires_grad;
     if (depends)
-        ctx.check(ct_gradients(ctx, 1, &y, &cotangent, static_cast<int>(wanted.size()), wanted.data(),
-                               first.data(), CT_CREATE_GRAPH),
+        ctx.check(ct_gradients(ctx, 1, &y, &cotangent, static_cast<int>(wanted.size()), wanted.data(), first.data(),
+                               CT_CREATE_GRAPH),
                   "ct_gradients");
     wanted.push_back(cotangent);
     goldens.push_back(&sample.second_cotangent);
@@ -49,14 +50,12 @@ TEST_P(SecondOrder, MatchesTorch)
                                static_cast<int>(wanted.size()), wanted.data(), second.data(), 0),
                   "ct_gradients, the second time");
     for (size_t k = 0; k < wanted.size(); ++k)
-        EXPECT_TRUE(all_close(outputs.empty() ? zeros_like(*goldens[k]) : ctx.read(second[k]),
-                              goldens[k]->values, close))
-            << (k + 1 < wanted.size() ? "by input " + std::to_string(sample.differentiable()[k])
-                                      : "by the cotangent");
+        EXPECT_TRUE(
+            all_close(outputs.empty() ? zeros_like(*goldens[k]) : ctx.read(second[k]), goldens[k]->values, close))
+            << (k + 1 < wanted.size() ? "by input " + std::to_string(sample.differentiable()[k]) : "by the cotangent");
     ctx.end_step();
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, SecondOrder, ::testing::ValuesIn(cases(Wanted::with_second_order, true)),
-                         case_name);
+INSTANTIATE_TEST_SUITE_P(Golden, SecondOrder, ::testing::ValuesIn(cases(Wanted::with_second_order, true)), case_name);
 
 } // namespace

@@ -24,8 +24,8 @@ inline bool is_close(double actual, double expected, Tolerance tolerance)
 }
 
 // For EXPECT_TRUE: on failure it names the first elements that differ, and the worst.
-inline ::testing::AssertionResult all_close(const std::vector<double> &actual,
-                                            const std::vector<double> &expected, Tolerance tolerance)
+inline ::testing::AssertionResult all_close(const std::vector<double> &actual, const std::vector<double> &expected,
+                                            Tolerance tolerance)
 {
     if (actual.size() != expected.size())
         return ::testing::AssertionFailure() << actual.size() << " elements, expected " << expected.size();
@@ -44,14 +44,13 @@ inline ::testing::AssertionResult all_close(const std::vector<double> &actual,
         }
     }
     if (wrong == 0) return ::testing::AssertionSuccess();
-    return ::testing::AssertionFailure()
-           << wrong << " of " << actual.size() << " elements differ (relative " << tolerance.relative
-           << ", absolute " << tolerance.absolute << "; largest error " << worst << "):" << first.GetString();
+    return ::testing::AssertionFailure() << wrong << " of " << actual.size() << " elements differ (relative "
+                                         << tolerance.relative << ", absolute " << tolerance.absolute
+                                         << "; largest error " << worst << "):" << first.GetString();
 }
 
 // Equal to the last bit, any NaN standing for any other.
-inline ::testing::AssertionResult same_bits(const std::vector<double> &actual,
-                                            const std::vector<double> &expected)
+inline ::testing::AssertionResult same_bits(const std::vector<double> &actual, const std::vector<double> &expected)
 {
     for (size_t i = 0; i < actual.size() && i < expected.size(); ++i)
         if (actual[i] == expected[i] && std::signbit(actual[i]) != std::signbit(expected[i]))

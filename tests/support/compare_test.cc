@@ -3,7 +3,8 @@
 
 #include <limits>
 
-namespace {
+namespace
+{
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double inf = std::numeric_limits<double>::infinity();

@@ -42,15 +42,12 @@ inline std::vector<DeviceChoice> devices()
     return found;
 }
 
-inline size_t element_bytes(ct_dtype dtype)
-{
-    return dtype == CT_U8 ? 1 : dtype == CT_F32 || dtype == CT_I32 ? 4 : 8;
-}
+inline size_t element_bytes(ct_dtype dtype) { return dtype == CT_U8 ? 1 : dtype == CT_F32 || dtype == CT_I32 ? 4 : 8; }
 
 // Owns a ct_context. An error still standing on it at the end fails the test.
 class Context
 {
-public:
+  public:
     explicit Context(const DeviceChoice &choice = devices().front(), ct_config config = {})
     {
         config.device = choice.device;
@@ -63,8 +60,7 @@ public:
     }
     ~Context()
     {
-        if (ct_error(ctx_) != CT_OK)
-            ADD_FAILURE() << "an error was left standing: " << ct_error_message(ctx_);
+        if (ct_error(ctx_) != CT_OK) ADD_FAILURE() << "an error was left standing: " << ct_error_message(ctx_);
         ct_destroy(ctx_);
     }
     Context(const Context &) = delete;
@@ -75,8 +71,7 @@ public:
     void check(ct_status status, const char *what) const
     {
         if (status == CT_OK) return;
-        throw std::runtime_error(std::string(what) + ": " + ct_status_name(status) + ": " +
-                                 ct_error_message(ctx_));
+        throw std::runtime_error(std::string(what) + ": " + ct_status_name(status) + ": " + ct_error_message(ctx_));
     }
     ct_tensor check(ct_tensor x, const char *what) const
     {
@@ -87,8 +82,7 @@ public:
     ct_tensor leaf(ct_dtype dtype, const std::vector<int64_t> &shape, const std::vector<double> &values)
     {
         const std::vector<unsigned char> bytes = encode(dtype, values);
-        return check(ct_leaf(ctx_, dtype, static_cast<int>(shape.size()), shape.data(), bytes.data()),
-                     "ct_leaf");
+        return check(ct_leaf(ctx_, dtype, static_cast<int>(shape.size()), shape.data(), bytes.data()), "ct_leaf");
     }
     void write(ct_tensor x, const std::vector<double> &values)
     {
@@ -116,9 +110,8 @@ public:
     }
     void end_step() { check(ct_step_end(ctx_), "ct_step_end"); }
 
-private:
-    template <typename T>
-    static void pack(std::vector<unsigned char> &bytes, const std::vector<double> &values)
+  private:
+    template <typename T> static void pack(std::vector<unsigned char> &bytes, const std::vector<double> &values)
     {
         bytes.resize(values.size() * sizeof(T));
         for (size_t i = 0; i < values.size(); ++i) {
@@ -126,8 +119,7 @@ private:
             std::memcpy(bytes.data() + i * sizeof(T), &value, sizeof(T));
         }
     }
-    template <typename T>
-    static void unpack(std::vector<double> &values, const std::vector<unsigned char> &bytes)
+    template <typename T> static void unpack(std::vector<double> &values, const std::vector<unsigned char> &bytes)
     {
         values.resize(bytes.size() / sizeof(T));
         for (size_t i = 0; i < values.size(); ++i) {

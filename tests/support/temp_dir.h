@@ -14,7 +14,7 @@
 
 class TempDir
 {
-public:
+  public:
     TempDir()
     {
         std::string pattern = (std::filesystem::temp_directory_path() / "cutape-XXXXXX").string();
@@ -53,7 +53,7 @@ public:
         return std::string(std::istreambuf_iterator<char>(file), {});
     }
 
-private:
+  private:
     std::filesystem::path dir_;
 };
 
