@@ -8,6 +8,8 @@
 // Sizes of exabytes are asked for on purpose: the allocator is to refuse them.
 extern "C" const char *__asan_default_options();
 extern "C" const char *__asan_default_options() { return "allocator_may_return_null=1"; }
+extern "C" const char *__tsan_default_options();
+extern "C" const char *__tsan_default_options() { return "allocator_may_return_null=1"; }
 
 namespace
 {
