@@ -49,15 +49,10 @@ ct_tensor ct_where(ct_context *ctx, ct_tensor cond, ct_tensor a, ct_tensor b)
     const ct_shape *c = &ct_value_at(ctx, refs[0])->shape;
     int ndim = c->ndim > ab.ndim ? c->ndim : ab.ndim;
     int64_t dims[CT_MAX_DIMS];
-    for (int i = 0; i < ndim; i++) {
-        int ic = i - (ndim - c->ndim), iab = i - (ndim - ab.ndim);
-        int64_t dc = ic < 0 ? 1 : c->dim[ic], dab = iab < 0 ? 1 : ab.dim[iab];
-        if (dc != dab && dc != 1 && dab != 1) {
-            ct_fail(ctx, CT_ERR_SHAPE, "where: cond %s does not broadcast with %s and %s", ct_ref_text(ctx, refs[0]),
-                    ct_ref_text(ctx, refs[1]), ct_ref_text(ctx, refs[2]));
-            return (ct_tensor){0};
-        }
-        dims[i] = dc == 1 ? dab : dc;
+    if (ct_broadcast_dims(c, &ab, 0, dims) >= 0) {
+        ct_fail(ctx, CT_ERR_SHAPE, "where: cond %s does not broadcast with %s and %s", ct_ref_text(ctx, refs[0]),
+                ct_ref_text(ctx, refs[1]), ct_ref_text(ctx, refs[2]));
+        return (ct_tensor){0};
     }
     if (!ct_shape_make(ctx, "where", (ct_dtype)ab.dtype, ndim, dims, &out)) return (ct_tensor){0};
     return ct_tape_add(ctx, &(ct_entry){.op = CT_OP_where, .n_in = 3, .in = refs, .n_out = 1, .out = &out});

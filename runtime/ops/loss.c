@@ -7,6 +7,9 @@
 #include "ops/op.h"
 #include "program/lower.h"
 
+/* The kernels number the reductions as the header does. */
+_Static_assert(CT_REDUCE_MEAN == 0 && CT_REDUCE_SUM == 1 && CT_REDUCE_NONE == 2, "kernels/cpu/loss.c");
+
 static bool check_reduction(ct_context *ctx, const char *op, ct_reduction reduction)
 {
     if (reduction == CT_REDUCE_MEAN || reduction == CT_REDUCE_SUM || reduction == CT_REDUCE_NONE) return true;

@@ -26,15 +26,11 @@ static bool matmul_shape(ct_context *ctx, ct_ref ra, ct_ref rb, bool ta, bool tb
     }
     int ndim = a->ndim > b->ndim ? a->ndim : b->ndim;
     int64_t dims[CT_MAX_DIMS];
-    for (int i = 0; i < ndim - 2; i++) {
-        int ia = i - (ndim - a->ndim), ib = i - (ndim - b->ndim);
-        int64_t da = ia < 0 ? 1 : a->dim[ia], db = ib < 0 ? 1 : b->dim[ib];
-        if (da != db && da != 1 && db != 1) {
-            ct_fail(ctx, CT_ERR_SHAPE, "matmul: %s x %s: batch dim %d is %lld and %lld", ct_ref_text(ctx, ra),
-                    ct_ref_text(ctx, rb), i, (long long)da, (long long)db);
-            return false;
-        }
-        dims[i] = da == 1 ? db : da;
+    int bad = ct_broadcast_dims(a, b, 2, dims);
+    if (bad >= 0) {
+        ct_fail(ctx, CT_ERR_SHAPE, "matmul: %s x %s: the batches do not broadcast in dim %d", ct_ref_text(ctx, ra),
+                ct_ref_text(ctx, rb), bad);
+        return false;
     }
     dims[ndim - 2] = m;
     dims[ndim - 1] = n;
@@ -113,6 +109,9 @@ static void matmul_lower(ct_lowering *l)
 }
 
 const ct_op ct_op_matmul = {.name = "matmul", .saved = 3, .vjp = matmul_vjp, .lower = matmul_lower};
+
+/* The kernel's epilogue numbers the activations as the header does. */
+_Static_assert(CT_ACT_RELU == 1 && CT_ACT_TANH == 2 && CT_ACT_SIGMOID == 3 && CT_ACT_LEAKY_RELU == 6, "gemm.inc");
 
 /* ---- linear: y = act(x wᵀ + b) --------------------------------------------------------------
  * x [.., in], w [out, in], b [out], y [.., out]. */

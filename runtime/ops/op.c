@@ -44,6 +44,18 @@ bool ct_want_same_dtype(ct_context *ctx, const char *op, ct_ref a, ct_ref b)
     return false;
 }
 
+int ct_broadcast_dims(const ct_shape *a, const ct_shape *b, int behind, int64_t dims[CT_MAX_DIMS])
+{
+    int ndim = a->ndim > b->ndim ? a->ndim : b->ndim;
+    for (int i = 0; i < ndim - behind; i++) {
+        int ia = i - (ndim - a->ndim), ib = i - (ndim - b->ndim);
+        int64_t da = ia < 0 ? 1 : a->dim[ia], db = ib < 0 ? 1 : b->dim[ib];
+        if (da != db && da != 1 && db != 1) return i;
+        dims[i] = da == 1 ? db : da;
+    }
+    return -1;
+}
+
 bool ct_broadcast(ct_context *ctx, const char *op, ct_ref a, ct_ref b, ct_shape *out)
 {
     const ct_shape *sa = &ct_value_at(ctx, a)->shape, *sb = &ct_value_at(ctx, b)->shape;
@@ -53,15 +65,11 @@ bool ct_broadcast(ct_context *ctx, const char *op, ct_ref a, ct_ref b, ct_shape 
     }
     int ndim = sa->ndim > sb->ndim ? sa->ndim : sb->ndim;
     int64_t dims[CT_MAX_DIMS];
-    for (int i = 0; i < ndim; i++) {
-        int ia = i - (ndim - sa->ndim), ib = i - (ndim - sb->ndim);
-        int64_t da = ia < 0 ? 1 : sa->dim[ia], db = ib < 0 ? 1 : sb->dim[ib];
-        if (da != db && da != 1 && db != 1) {
-            ct_fail(ctx, CT_ERR_SHAPE, "%s: %s and %s do not broadcast: dim %d is %lld and %lld", op,
-                    ct_ref_text(ctx, a), ct_ref_text(ctx, b), i, (long long)da, (long long)db);
-            return false;
-        }
-        dims[i] = da == 1 ? db : da;
+    int bad = ct_broadcast_dims(sa, sb, 0, dims);
+    if (bad >= 0) {
+        ct_fail(ctx, CT_ERR_SHAPE, "%s: %s and %s do not broadcast: they differ in dim %d of %d", op,
+                ct_ref_text(ctx, a), ct_ref_text(ctx, b), bad, ndim);
+        return false;
     }
     return ct_shape_make(ctx, op, (ct_dtype)sa->dtype, ndim, dims, out);
 }

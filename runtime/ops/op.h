@@ -56,7 +56,9 @@ extern const ct_op *const ct_ops[CT_OP_COUNT];
 bool ct_operands(ct_context *, const char *op, int n, const ct_tensor *, const char *const *names, ct_ref *out);
 bool ct_want_float(ct_context *, const char *op, ct_ref);
 bool ct_want_same_dtype(ct_context *, const char *op, ct_ref, ct_ref);
-/* Shape both broadcast to, as NumPy. */
+/* Sizes that all but the last `behind` dims broadcast to, as NumPy; -1, or the dim that does not fit. */
+int ct_broadcast_dims(const ct_shape *, const ct_shape *, int behind, int64_t dims[CT_MAX_DIMS]);
+/* Shape both broadcast to. */
 bool ct_broadcast(ct_context *, const char *op, ct_ref, ct_ref, ct_shape *out);
 /* A dim counted from the end when negative, checked. */
 bool ct_dim(ct_context *, const char *op, const ct_shape *, int dim, int *out);
