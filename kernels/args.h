@@ -22,6 +22,9 @@ typedef enum ct_kernel_id {
     CT_KERNEL_COUNT
 } ct_kernel_id;
 
+/* As ct_dtype of the public headers. */
+enum { F32, F64, I32, U8, I64, N_DTYPES };
+
 #define CT_ARGS_INPUTS 3
 #define CT_ARGS_DIMS 6
 
@@ -32,9 +35,10 @@ typedef struct ct_args {
     uint16_t kernel; /* ct_kernel_id                                    */
     uint8_t dtype;   /* ct_dtype the kernel computes in                 */
     uint8_t flags;
-    uint32_t blocks; /* virtual blocks; set by the device               */
-    void *p[7];      /* addresses; which is which stands at the kernel  */
-    int64_t m, n, k; /* sizes                                           */
+    uint32_t blocks;  /* virtual blocks; set by the device               */
+    void *p[6];       /* addresses; which is which stands at the kernel  */
+    uint32_t *ticket; /* counts finished blocks on a GPU; set by the device */
+    int64_t m, n, k;  /* sizes                                           */
     const ct_scalar *scalar;
     int64_t i[4];
     /* Iteration over the output, row-major; a stride of 0 repeats an input. */

@@ -11,9 +11,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* As in ct_dtype of the public headers. */
-enum { F32, F64, I32, U8, I64, N_DTYPES };
-
 typedef struct ct_cpu_kernel {
     /* Virtual blocks; disjoint ranges may run at once. NULL grid: one block. */
     uint32_t (*grid)(const ct_args *);

@@ -1,0 +1,60 @@
+/* What the host knows of the CUDA kernels: one table, which the .cu files beside this fill.
+ *
+ * Every wrapper takes one ct_args by value and runs its virtual blocks; a group wrapper
+ * takes a ct_group. So one C function launches them all.
+ */
+#ifndef CUTAPE_KERNELS_CUDA_H
+#define CUTAPE_KERNELS_CUDA_H
+
+#include "../args.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CT_THREADS 256   /* of a block, in every kernel   */
+#define CT_GROUP_LIMIT 4 /* launches that share one grid  */
+
+typedef struct ct_cuda_kernel {
+    /* Virtual blocks, by shape alone; NULL: one. */
+    uint32_t (*grid)(const ct_args *);
+    /* The __global__ wrappers by dtype; NULL where there is none. */
+    const void *function[N_DTYPES];
+    /* Dynamic shared memory of a block, at most 48 KB. */
+    uint32_t shared_bytes[N_DTYPES];
+    /* Dtypes (a bit each) in which the group kernel holds its body too. */
+    uint32_t groups;
+} ct_cuda_kernel;
+
+#define CT_KERNEL(name) extern const ct_cuda_kernel ct_cuda_##name;
+#include "../kernels.def"
+#undef CT_KERNEL
+
+/* In table.cu, by ct_kernel_id. */
+extern const ct_cuda_kernel *const ct_cuda_kernels[CT_KERNEL_COUNT];
+
+/* Independent launches in one grid: the blocks of the first, then those of the second... */
+typedef struct ct_group {
+    uint32_t n, reserved[3];
+    ct_args args[CT_GROUP_LIMIT];
+} ct_group;
+
+/* In group.cu: void(ct_group). Its grid is the sum of the members' blocks. */
+extern const void *const ct_cuda_group;
+extern const uint32_t ct_cuda_group_shared_bytes;
+
+/* Scalars that change before a play, as arguments: copied at the launch, so nothing to race with. */
+#define CT_SCALARS_A_LAUNCH 64
+typedef struct ct_scalar_batch {
+    ct_scalar *table;
+    uint32_t n, slot[CT_SCALARS_A_LAUNCH];
+    ct_scalar value[CT_SCALARS_A_LAUNCH];
+} ct_scalar_batch;
+
+/* In scalars.cu: void(ct_scalar_batch), one block. */
+extern const void *const ct_cuda_set_scalars;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

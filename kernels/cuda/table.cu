@@ -1,0 +1,8 @@
+/* The table of all CUDA kernels. */
+#include "cuda.cuh"
+
+extern "C" const ct_cuda_kernel *const ct_cuda_kernels[CT_KERNEL_COUNT] = {
+#define CT_KERNEL(name) &ct_cuda_##name,
+#include "../kernels.def"
+#undef CT_KERNEL
+};
