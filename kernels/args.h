@@ -29,7 +29,8 @@ enum { F32, F64, I32, U8, I64, N_DTYPES };
 #define CT_ARGS_DIMS 6
 
 /* Integers of a kernel's own, in ct_args.i. */
-enum { CT_GEMM_TA = 1, CT_GEMM_TB = 2, CT_GEMM_ADD = 4 }; /* i[3] of gemm                    */
+/* i[3] of gemm; CT_GEMM_GRAD: C = act_grad(product, y) for the activation in `flags`, y = p[5]. */
+enum { CT_GEMM_TA = 1, CT_GEMM_TB = 2, CT_GEMM_ADD = 4, CT_GEMM_GRAD = 8 };
 
 typedef struct ct_args {
     uint16_t kernel; /* ct_kernel_id                                    */

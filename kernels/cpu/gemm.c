@@ -4,8 +4,8 @@
  * what small networks have: at those sizes they are as fast, and they allocate nothing.
  * A product is cut into tiles by its shape alone, so that bits do not depend on the
  * number of threads.
- * p: A, B, C, bias, room for a product that is added.  i: lda, ldb, ldc, flags.
- * flags: activation.
+ * p: A, B, C, bias, room for a product that is added, y.  i: lda, ldb, ldc, flags.
+ * flags: activation; with CT_GEMM_GRAD, C = act_grad(op(A) op(B), y) instead.
  */
 #include "cpu.h"
 

@@ -2,6 +2,7 @@
  * and printing. All of it stands outside the tape, and keeps the order of the user's text. */
 #include "core/tensor.h"
 #include "device/device.h"
+#include "program/program.h"
 #include "tape/tape.h"
 
 #include <math.h>
@@ -59,8 +60,7 @@ ct_status ct_read(ct_context *ctx, ct_tensor tensor, void *dst, size_t bytes)
     if (bytes != size || (!dst && size))
         return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_read: %s %s has %zu bytes; asked for %zu%s", ct_ref_text(ctx, ref),
                        ct_dtype_name(v->shape.dtype), size, bytes, dst ? "" : " into NULL");
-    status = ctx->device->download(ctx->device, dst, v->data, bytes);
-    return status ? ct_fail(ctx, status, "ct_read: %s", ctx->device->message) : CT_OK;
+    return ct_waited(ctx, "ct_read", ctx->device->download(ctx->device, dst, v->data, bytes));
 }
 
 static double load_as_double(int32_t dtype, const void *from)
@@ -85,11 +85,8 @@ double ct_item(ct_context *ctx, ct_tensor tensor)
         return NAN;
     }
     _Alignas(8) char element[8] = {0};
-    ct_status status = ctx->device->download(ctx->device, element, v->data, ct_dtype_bytes(v->shape.dtype));
-    if (status) {
-        ct_fail(ctx, status, "ct_item: %s", ctx->device->message);
-        return NAN;
-    }
+    const size_t bytes = ct_dtype_bytes(v->shape.dtype);
+    if (ct_waited(ctx, "ct_item", ctx->device->download(ctx->device, element, v->data, bytes))) return NAN;
     return load_as_double(v->shape.dtype, element);
 }
 

@@ -92,6 +92,12 @@ static ct_status copy(ct_device *device, void *to, const void *from, size_t byte
     return CT_OK;
 }
 
+static ct_status adopt(ct_device *device, const void *memory, size_t bytes)
+{
+    (void)device, (void)memory, (void)bytes;
+    return CT_OK;
+}
+
 static ct_status fill(ct_device *device, void *to, int byte, size_t bytes)
 {
     (void)device;
@@ -132,6 +138,7 @@ static ct_status prepare(ct_device *device, ct_code *code)
         l->args.blocks = k->grid ? k->grid(&l->args) : 1;
         l->schedule = ct_threads_count(cpu->threads) > 1 ? tasks_of(l) : 1;
     }
+    code->n_nodes = code->n_launches;
     return CT_OK;
 }
 
@@ -171,6 +178,7 @@ static ct_status play(ct_device *device, ct_code *code, int64_t n, const ct_scal
     for (uint32_t i = 0; i < n_changes; i++)
         code->scalars[changes[i].slot] = (ct_scalar){.f64 = changes[i].value, .f32 = (float)changes[i].value};
     const int library_threads = set_library_threads(1);
+    device->launches += n * (int64_t)code->n_launches;
     for (; n > 0; n--)
         for (uint32_t i = 0; i < code->n_launches; i++) run_launch(cpu, &code->launches[i]);
     set_library_threads(library_threads);
@@ -215,6 +223,7 @@ ct_status ct_device_cpu_open(ct_context *ctx, ct_device **out)
                             .upload = copy,
                             .download = copy,
                             .fill = fill,
+                            .adopt = adopt,
                             .supports = supports,
                             .prepare = prepare,
                             .retire = retire,

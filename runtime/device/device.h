@@ -10,16 +10,22 @@
 /* One kernel launch of a program. */
 typedef struct ct_launch {
     _Alignas(16) ct_args args;
-    uint32_t record;    /* of the plan, that it came from          */
-    float flops, bytes; /* what it computes, what it moves         */
-    uint32_t schedule;  /* the device's own                        */
+    uint32_t record;    /* of the plan, that it came from                                */
+    uint32_t folded;    /* the record of its epilogue, where it does the work of a second */
+    float flops, bytes; /* what it computes, what it moves                               */
+    uint32_t run;       /* how many launches from this one on depend on none of each other,
+                           so that they may share a grid; 0: it belongs to a run before it */
+    uint32_t schedule;  /* the device's own                                              */
 } ct_launch;
+#define CT_NOT_FOLDED UINT32_MAX
 
 /* What a device plays. */
 typedef struct ct_code {
     ct_launch *launches;
     uint32_t n_launches, n_scalars;
+    uint32_t n_nodes;   /* kernels that a play takes; set by prepare */
     ct_scalar *scalars; /* device memory, one slot a scalar        */
+    uint32_t *tickets;  /* device memory, a zero for every launch, where the device wants them */
     void *prepared;     /* the device's own                        */
 } ct_code;
 
@@ -36,13 +42,17 @@ typedef struct ct_device ct_device;
 struct ct_device {
     char name[128];
     char message[256];
-    void *stream;
+    void *stream;        /* what work is ordered on; NULL where there is none              */
+    size_t ticket_bytes; /* zeroed device memory wanted for every launch */
+    int64_t launches;    /* handed to the device so far: kernels, and graphs as one         */
+    int64_t failed;      /* the launch that could not be made, by index; -1: the failure was another */
     void (*close)(ct_device *);
     ct_status (*alloc)(ct_device *, size_t bytes, void **out); /* aligned to 256 bytes, contents undefined */
     void (*free)(ct_device *, void *);
     ct_status (*upload)(ct_device *, void *to, const void *from, size_t bytes);   /* `from` may be reused at once */
     ct_status (*download)(ct_device *, void *to, const void *from, size_t bytes); /* waits                        */
     ct_status (*fill)(ct_device *, void *to, int byte, size_t bytes);
+    ct_status (*adopt)(ct_device *, const void *memory, size_t bytes); /* may a caller's memory serve as a leaf? */
     bool (*supports)(const ct_device *, uint16_t kernel, int32_t dtype);
     ct_status (*prepare)(ct_device *, ct_code *); /* sets the virtual blocks, and what else it wants */
     void (*retire)(ct_device *, ct_code *);
@@ -50,6 +60,20 @@ struct ct_device {
     ct_status (*play)(ct_device *, ct_code *, int64_t n, const ct_scalar_change *, uint32_t n_changes);
     ct_status (*wait)(ct_device *);
 };
+
+/* What a device module gets: it links nothing of the core. */
+typedef struct ct_device_request {
+    const char *version; /* of the core: a module of another one refuses */
+    ct_context *ctx;     /* for the two functions                        */
+    const ct_config *config;
+    void *(*alloc)(ct_context *, size_t bytes); /* zeroed */
+    void (*free)(ct_context *, void *);
+    char message[256]; /* why it could not be opened */
+} ct_device_request;
+
+/* The one function of a module, by this name. */
+#define CT_DEVICE_MODULE_OPEN ct_device_module_open
+typedef ct_status ct_device_module_open_fn(ct_device_request *, ct_device **out);
 
 /* Choose by ctx->config, and set ctx->device. */
 ct_status ct_device_open(ct_context *);

@@ -80,7 +80,7 @@ ct_args *ct_emit(ct_lowering *l, ct_kernel_id kernel, int32_t dtype)
         ct_fail(l->ctx, CT_ERR_MEMORY, "compile: out of host memory");
     else
         launch = &p->code.launches[p->code.n_launches++];
-    *launch = (ct_launch){.record = l->index};
+    *launch = (ct_launch){.record = l->index, .folded = CT_NOT_FOLDED, .run = 1};
     launch->args.kernel = (uint16_t)kernel;
     launch->args.dtype = (uint8_t)dtype;
     launch->args.scalar = ct_scalars(l);

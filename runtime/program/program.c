@@ -209,6 +209,16 @@ static ct_status copy_segment(ct_context *ctx, ct_program *p)
     return status ? ct_fail(ctx, status, "compile: %s", ctx->device->message) : CT_OK;
 }
 
+static ct_status make_tickets(ct_context *ctx, ct_program *p)
+{
+    const size_t bytes = p->code.n_launches * ctx->device->ticket_bytes;
+    if (!bytes) return CT_OK;
+    p->code.tickets = ct_program_block(ctx, p, bytes);
+    if (!p->code.tickets) return ctx->status;
+    const ct_status status = ctx->device->fill(ctx->device, p->code.tickets, 0, bytes);
+    return status ? ct_fail(ctx, status, "compile: %s", ctx->device->message) : CT_OK;
+}
+
 static ct_status compile(ct_context *ctx, bool final, uint64_t hash, ct_program **out)
 {
     ct_program *p = ct_alloc(ctx, sizeof *p);
@@ -218,7 +228,9 @@ static ct_status compile(ct_context *ctx, bool final, uint64_t hash, ct_program 
     if (!status) status = resolve_addresses(ctx, p);
     if (!status) status = copy_segment(ctx, p);
     if (!status) status = ct_program_lower(ctx, p);
+    if (!status) status = make_tickets(ctx, p);
     if (!status) {
+        ct_program_fuse(p);
         status = ctx->device->prepare(ctx->device, &p->code);
         if (status) ct_fail(ctx, status, "compile: %s", ctx->device->message);
     }
@@ -307,13 +319,60 @@ static uint32_t note_change(ct_program *p, uint32_t n, uint32_t slot, double val
     return n + 1;
 }
 
+static const char *op_of(const ct_program *p, uint32_t launch)
+{
+    return ct_ops[p->plan.records[p->code.launches[launch].record].op]->name;
+}
+
+/* What could not be launched, by its op and what that makes, or writes. */
+static ct_status play_failed(ct_context *ctx, const ct_program *p, ct_status status)
+{
+    const ct_device *device = ctx->device;
+    if (device->failed < 0) return ct_fail(ctx, status, "play: %s", device->message);
+    const uint32_t launch = (uint32_t)device->failed;
+    const ct_plan_record *r = &p->plan.records[p->code.launches[launch].record];
+    const ct_plan_operand *o = r->n_out ? ct_plan_out(&p->plan, r, 0) : ct_plan_in(&p->plan, r, 0);
+    return ct_fail(ctx, status, "%s %s: %s", op_of(p, launch), ct_shape_text(ctx, &p->plan.values[o->value].shape),
+                   device->message);
+}
+
+/* The programs played since the last wait, into `text`: a fault is in one of them. */
+static void list_played(const ct_context *ctx, char *text, size_t bytes)
+{
+    const ct_programs *ps = ctx->programs;
+    int n = 0;
+    size_t used = 0;
+    text[0] = 0;
+    for (size_t i = 0; i < CT_PROGRAM_BUCKETS; i++)
+        for (const ct_program *p = ps->buckets[i]; p; p = p->chain) {
+            if (p->used <= ps->waited || p->code.n_launches == 0) continue;
+            if (++n > 4 || used >= bytes) continue;
+            used += (size_t)snprintf(text + used, bytes - used, "%s%s to %s (%u launches)", n > 1 ? ", " : "",
+                                     op_of(p, 0), op_of(p, p->code.n_launches - 1), p->code.n_launches);
+        }
+    if (n > 4 && used < bytes) snprintf(text + used, bytes - used, " and %d more", n - 4);
+}
+
+ct_status ct_waited(ct_context *ctx, const char *call, ct_status status)
+{
+    ct_programs *ps = ctx->programs;
+    if (!status) {
+        ps->waited = ps->clock;
+        return CT_OK;
+    }
+    char played[400];
+    list_played(ctx, played, sizeof played);
+    return ct_fail(ctx, status, "%s: %s%s%s%s", call, ctx->device->message,
+                   *played ? "; played since the last wait: " : "", played,
+                   *played ? "; ct_config.eager tells which op it is" : "");
+}
+
 static ct_status play(ct_context *ctx, ct_program *p, int64_t n, uint32_t n_changes)
 {
     ct_status status = ctx->device->play(ctx->device, &p->code, n, p->changes, n_changes);
-    if (status) return ct_fail(ctx, status, "play: %s", ctx->device->message);
+    if (status) return play_failed(ctx, p, status);
     p->used = ++ctx->programs->clock;
-    ctx->stats.launches += (int64_t)p->code.n_launches * n;
-    ctx->stats.nodes = p->code.n_launches;
+    ctx->stats.nodes = p->code.n_nodes;
     return CT_OK;
 }
 

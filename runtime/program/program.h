@@ -40,8 +40,8 @@ typedef struct ct_programs {
     ct_arena *arena;      /* the largest: what new programs are planned into              */
     ct_arena *step_arena; /* where the kept values of this step's earlier segments end    */
     size_t step_base;
-    uint64_t clock;
-    ct_program *newest; /* played last: what a miss is compared with                    */
+    uint64_t clock, waited; /* plays so far, and when last waited for              */
+    ct_program *newest;     /* played last: what a miss is compared with                    */
     bool expect_cached;
 } ct_programs;
 
@@ -57,8 +57,13 @@ ct_status ct_program_play(ct_context *, ct_program *);
 /* Launch it n times with the last scalars; bound ones as they are now. */
 ct_status ct_program_replay(ct_context *, ct_program *, int64_t n);
 
+/* What became of a wait: a fault stands, with what was played since the last one. */
+ct_status ct_waited(ct_context *, const char *call, ct_status);
+
 /* In lower.c: the plan's records as launches, addresses resolved. Errors stand. */
 ct_status ct_program_lower(ct_context *, ct_program *);
+/* In fuse.c: folds epilogues into products, and finds launches that may share a grid. */
+void ct_program_fuse(ct_program *);
 /* In differ.c: what the pending segment has that the program has not. */
 void ct_program_explain_miss(ct_context *, const ct_program *, char *text, size_t bytes);
 /* A pool block that goes with the program; NULL with the error standing. */

@@ -396,6 +396,5 @@ ct_status ct_synchronize(ct_context *ctx)
     if (status) return status;
     status = ct_flush_open(ctx, "ct_synchronize");
     if (status) return status;
-    status = ctx->device->wait(ctx->device);
-    return status ? ct_fail(ctx, status, "ct_synchronize: %s", ctx->device->message) : CT_OK;
+    return ct_waited(ctx, "ct_synchronize", ctx->device->wait(ctx->device));
 }

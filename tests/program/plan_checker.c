@@ -592,9 +592,14 @@ static bool check_launches(const subject *s)
         const ct_plan_record *r = &p->records[l->record];
         if (!r->live || r->aliased)
             return wrong(s, "launch %u is of record %u, which has nothing to launch", i, l->record);
-        for (int j = 0; j < 7; j++) {
+        const ct_plan_record *folded = l->folded == CT_NOT_FOLDED ? NULL : &p->records[l->folded];
+        if (folded && (folded->op != CT_OP_act_grad || address_of(p, ct_plan_in(p, folded, 0)->value) !=
+                                                           address_of(p, ct_plan_out(p, folded, 0)->value)))
+            return wrong(s, "launch %u does the work of record %u, which is no epilogue in place", i, l->folded);
+        for (size_t j = 0; j < sizeof l->args.p / sizeof *l->args.p; j++) {
             void *at = l->args.p[j];
-            bool known = !at || at == r->scratch;
+            bool known =
+                !at || at == r->scratch || (folded && at == p->values[ct_plan_in(p, folded, 1)->value].address);
             for (uint32_t o = 0; !known && o < r->n_in + r->n_out; o++) {
                 uint32_t v = ct_plan_in(p, r, o)->value;
                 known = v != CT_NO_VALUE && at == p->values[v].address;

@@ -1,0 +1,53 @@
+/* Inside the CUDA module: the device, its errors, and the programs made for it.
+ *
+ * The module links nothing of the core: it gets its host memory through the request that
+ * opened it, and knows tensors and ops only as launches.
+ */
+#ifndef CUTAPE_DEVICE_CUDA_H
+#define CUTAPE_DEVICE_CUDA_H
+
+#include "device/cublaslt.h"
+#include "device/device.h"
+
+#include <cuda_runtime_api.h>
+
+#define CT_STAGING_CHUNKS 4
+
+/* Pinned memory between the caller's and the device's: a copy returns once it has been staged. */
+typedef struct ct_staging {
+    char *memory;
+    cudaEvent_t free[CT_STAGING_CHUNKS]; /* passed when the chunk may be used again */
+} ct_staging;
+
+typedef struct cuda_device {
+    ct_device base;
+    ct_context *ctx; /* for alloc and release of host memory */
+    void *(*alloc)(ct_context *, size_t bytes);
+    void (*release)(ct_context *, void *);
+    int index;
+    bool eager, own_stream;
+    cudaStream_t stream;  /* what work is ordered on                  */
+    cudaStream_t capture; /* of our own: where graphs are captured    */
+    uint32_t most_blocks; /* of a grid; the rest is looped over       */
+    ct_staging staging;
+    ct_lt *lt;
+} cuda_device;
+
+/* Says what failed, in base.message. CT_ERR_MEMORY if it was device memory, else CT_ERR_DEVICE. */
+ct_status ct_cuda_failed(cuda_device *, const char *call, cudaError_t);
+
+/* Returns from the calling function if the call fails. */
+#define CT_TRY(device, call)                                                                                           \
+    do {                                                                                                               \
+        const cudaError_t error_ = (call);                                                                             \
+        if (error_ != cudaSuccess) return ct_cuda_failed(device, #call, error_);                                       \
+    } while (0)
+
+/* In cuda_program.c; with the device current. */
+ct_status ct_cuda_prepare(cuda_device *, ct_code *);
+void ct_cuda_retire(cuda_device *, ct_code *);
+ct_status ct_cuda_play(cuda_device *, ct_code *, int64_t n, const ct_scalar_change *, uint32_t n_changes);
+/* Any kernel, for the first time: tells whether there is code for this card. */
+ct_status ct_cuda_try_kernel(cuda_device *);
+
+#endif
