@@ -43,6 +43,10 @@ typedef struct ct_group {
 extern const void *const ct_cuda_group;
 extern const uint32_t ct_cuda_group_shared_bytes;
 
+/* In gemm.cu: void(ct_args), what follows a product that a library left in C. */
+extern const void *const ct_cuda_gemm_epilogue[N_DTYPES];
+uint32_t ct_cuda_gemm_epilogue_blocks(const ct_args *);
+
 /* Scalars that change before a play, as arguments: copied at the launch, so nothing to race with. */
 #define CT_SCALARS_A_LAUNCH 64
 typedef struct ct_scalar_batch {

@@ -321,7 +321,7 @@ ct_tensor ct_wrap(ct_context *ctx, ct_dtype dtype, int ndim, const int64_t *shap
                 memory ? "not aligned to its elements" : "NULL");
         return (ct_tensor){0};
     }
-    ct_status status = ctx->device->adopt(ctx->device, memory, ct_shape_bytes(&s));
+    ct_status status = ctx->device->adopt(ctx->device, memory);
     if (status) {
         ct_fail(ctx, status, "ct_wrap: %s", ctx->device->message);
         return (ct_tensor){0};

@@ -92,9 +92,9 @@ static ct_status copy(ct_device *device, void *to, const void *from, size_t byte
     return CT_OK;
 }
 
-static ct_status adopt(ct_device *device, const void *memory, size_t bytes)
+static ct_status adopt(ct_device *device, const void *memory)
 {
-    (void)device, (void)memory, (void)bytes;
+    (void)device, (void)memory;
     return CT_OK;
 }
 

@@ -39,24 +39,27 @@ static void leave(const cuda_device *d, int before)
     if (before != d->index) (void)cudaSetDevice(before);
 }
 
+/* A function of the seam: a call on the device d, with that current. */
+#define WITH_DEVICE(name, call, ...)                                                                                   \
+    static ct_status name(ct_device *device, __VA_ARGS__)                                                              \
+    {                                                                                                                  \
+        cuda_device *d = (cuda_device *)device;                                                                        \
+        int before;                                                                                                    \
+        ct_status status = enter(d, &before);                                                                          \
+        if (!status) status = call;                                                                                    \
+        leave(d, before);                                                                                              \
+        return status;                                                                                                 \
+    }
+
 /* ---- memory ------------------------------------------------------------------------------------- */
 
 static ct_status alloc_memory(cuda_device *d, size_t bytes, void **out)
 {
+    *out = NULL;
     CT_TRY(d, cudaMalloc(out, bytes ? bytes : 1));
     return CT_OK;
 }
-
-static ct_status alloc(ct_device *device, size_t bytes, void **out)
-{
-    cuda_device *d = (cuda_device *)device;
-    int before;
-    *out = NULL;
-    ct_status status = enter(d, &before);
-    if (!status) status = alloc_memory(d, bytes, out);
-    leave(d, before);
-    return status;
-}
+WITH_DEVICE(alloc, alloc_memory(d, bytes, out), size_t bytes, void **out)
 
 static void release(ct_device *device, void *memory)
 {
@@ -80,16 +83,7 @@ static ct_status check_pointer(cuda_device *d, const void *memory)
     return CT_ERR_ARGUMENT;
 }
 
-static ct_status adopt(ct_device *device, const void *memory, size_t bytes)
-{
-    (void)bytes;
-    cuda_device *d = (cuda_device *)device;
-    int before;
-    ct_status status = enter(d, &before);
-    if (!status) status = check_pointer(d, memory);
-    leave(d, before);
-    return status;
-}
+WITH_DEVICE(adopt, check_pointer(d, memory), const void *memory)
 
 /* ---- copies ------------------------------------------------------------------------------------- */
 
@@ -141,46 +135,12 @@ static ct_status copy_down(cuda_device *d, char *to, const char *from, size_t by
     return CT_OK;
 }
 
-static ct_status upload(ct_device *device, void *to, const void *from, size_t bytes)
-{
-    cuda_device *d = (cuda_device *)device;
-    int before;
-    ct_status status = enter(d, &before);
-    if (!status) status = copy_up(d, to, from, bytes);
-    leave(d, before);
-    return status;
-}
+WITH_DEVICE(upload, copy_up(d, to, from, bytes), void *to, const void *from, size_t bytes)
 
 static ct_status wait_for_stream(cuda_device *d)
 {
     CT_TRY(d, cudaStreamSynchronize(d->stream));
     return CT_OK;
-}
-
-static ct_status download(ct_device *device, void *to, const void *from, size_t bytes)
-{
-    cuda_device *d = (cuda_device *)device;
-    int before;
-    ct_status status = enter(d, &before);
-    if (!status) status = bytes ? copy_down(d, to, from, bytes) : wait_for_stream(d);
-    leave(d, before);
-    return status;
-}
-
-static ct_status fill_memory(cuda_device *d, void *to, int byte, size_t bytes)
-{
-    if (bytes) CT_TRY(d, cudaMemsetAsync(to, byte, bytes, d->stream));
-    return CT_OK;
-}
-
-static ct_status fill(ct_device *device, void *to, int byte, size_t bytes)
-{
-    cuda_device *d = (cuda_device *)device;
-    int before;
-    ct_status status = enter(d, &before);
-    if (!status) status = fill_memory(d, to, byte, bytes);
-    leave(d, before);
-    return status;
 }
 
 static ct_status wait_for(ct_device *device)
@@ -193,6 +153,20 @@ static ct_status wait_for(ct_device *device)
     return status;
 }
 
+static ct_status copy_down_or_wait(cuda_device *d, void *to, const void *from, size_t bytes)
+{
+    return bytes ? copy_down(d, to, from, bytes) : wait_for_stream(d);
+}
+WITH_DEVICE(download, copy_down_or_wait(d, to, from, bytes), void *to, const void *from, size_t bytes)
+
+static ct_status fill_memory(cuda_device *d, void *to, int byte, size_t bytes)
+{
+    if (bytes) CT_TRY(d, cudaMemsetAsync(to, byte, bytes, d->stream));
+    return CT_OK;
+}
+
+WITH_DEVICE(fill, fill_memory(d, to, byte, bytes), void *to, int byte, size_t bytes)
+
 /* ---- programs ------------------------------------------------------------------------------------- */
 
 static bool supports(const ct_device *device, uint16_t kernel, int32_t dtype)
@@ -201,15 +175,9 @@ static bool supports(const ct_device *device, uint16_t kernel, int32_t dtype)
     return ct_cuda_kernels[kernel]->function[dtype] != NULL;
 }
 
-static ct_status prepare(ct_device *device, ct_code *code)
-{
-    cuda_device *d = (cuda_device *)device;
-    int before;
-    ct_status status = enter(d, &before);
-    if (!status) status = ct_cuda_prepare(d, code);
-    leave(d, before);
-    return status;
-}
+WITH_DEVICE(prepare, ct_cuda_prepare(d, code), ct_code *code)
+WITH_DEVICE(play, ct_cuda_play(d, code, n, changes, n_changes), ct_code *code, int64_t n,
+            const ct_scalar_change *changes, uint32_t n_changes)
 
 static void retire(ct_device *device, ct_code *code)
 {
@@ -220,16 +188,6 @@ static void retire(ct_device *device, ct_code *code)
     leave(d, before);
 }
 
-static ct_status play(ct_device *device, ct_code *code, int64_t n, const ct_scalar_change *changes, uint32_t n_changes)
-{
-    cuda_device *d = (cuda_device *)device;
-    int before;
-    ct_status status = enter(d, &before);
-    if (!status) status = ct_cuda_play(d, code, n, changes, n_changes);
-    leave(d, before);
-    return status;
-}
-
 /* ---- open and close --------------------------------------------------------------------------------- */
 
 static void close_device(ct_device *device)
@@ -238,7 +196,7 @@ static void close_device(ct_device *device)
     int before;
     (void)enter(d, &before);
     if (d->stream) (void)cudaStreamSynchronize(d->stream);
-    if (d->lt) ct_lt_close(d->lt);
+    if (d->library) ct_cublaslt_close(d->library);
     for (int i = 0; i < CT_STAGING_CHUNKS; i++)
         if (d->staging.free[i]) (void)cudaEventDestroy(d->staging.free[i]);
     if (d->staging.memory) (void)cudaFreeHost(d->staging.memory);
@@ -273,7 +231,7 @@ static ct_status open_device(cuda_device *d, const ct_config *config)
     ct_status status = open_stream(d, config->stream);
     if (!status) status = open_staging(d);
     if (!status) status = ct_cuda_try_kernel(d);
-    if (!status) status = ct_lt_open(d, config->math, &d->lt);
+    if (!status) status = ct_cublaslt_open(d, config->math, &d->library);
     return status;
 }
 

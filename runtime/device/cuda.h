@@ -30,7 +30,7 @@ typedef struct cuda_device {
     cudaStream_t capture; /* of our own: where graphs are captured    */
     uint32_t most_blocks; /* of a grid; the rest is looped over       */
     ct_staging staging;
-    ct_lt *lt;
+    ct_cublaslt *library; /* of large products */
 } cuda_device;
 
 /* Says what failed, in base.message. CT_ERR_MEMORY if it was device memory, else CT_ERR_DEVICE. */

@@ -52,7 +52,7 @@ struct ct_device {
     ct_status (*upload)(ct_device *, void *to, const void *from, size_t bytes);   /* `from` may be reused at once */
     ct_status (*download)(ct_device *, void *to, const void *from, size_t bytes); /* waits                        */
     ct_status (*fill)(ct_device *, void *to, int byte, size_t bytes);
-    ct_status (*adopt)(ct_device *, const void *memory, size_t bytes); /* may a caller's memory serve as a leaf? */
+    ct_status (*adopt)(ct_device *, const void *memory); /* may a caller's memory serve as a leaf? */
     bool (*supports)(const ct_device *, uint16_t kernel, int32_t dtype);
     ct_status (*prepare)(ct_device *, ct_code *); /* sets the virtual blocks, and what else it wants */
     void (*retire)(ct_device *, ct_code *);

@@ -17,9 +17,7 @@ class Heap
   public:
     ct_config config()
     {
-        ct_config c = {};
-        c.device = devices().front().device;
-        c.device_module = devices().front().module.empty() ? nullptr : devices().front().module.c_str();
+        ct_config c = device_config();
         c.seed = 3;
         c.cpu_threads = 1;
         c.host_alloc = [](void *user, size_t bytes) { return static_cast<Heap *>(user)->alloc(bytes); };

@@ -12,9 +12,7 @@ namespace
 
 ct_context *make_context()
 {
-    ct_config config = {};
-    config.device = devices().front().device;
-    config.device_module = devices().front().module.empty() ? nullptr : devices().front().module.c_str();
+    ct_config config = device_config();
     ct_context *ctx = nullptr;
     if (ct_create(&config, &ctx) != CT_OK) throw std::runtime_error("ct_create");
     return ctx;

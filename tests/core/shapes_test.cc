@@ -29,7 +29,9 @@ class Shape : public ::testing::Test
         {"ct_full", [](ct_context *ctx, int n, const int64_t *s) { return ct_full(ctx, CT_F64, n, s, 1); }},
         {"ct_wrap",
          [](ct_context *ctx, int n, const int64_t *s) {
-             static double memory[64];
+             const int64_t size = 64;
+             void *memory = nullptr;
+             ct_data(ctx, ct_leaf(ctx, CT_F64, 1, &size, nullptr), &memory);
              return ct_wrap(ctx, CT_F64, n, s, memory);
          }},
         {"rand", [](ct_context *ctx, int n, const int64_t *s) { return ct_rand(ctx, CT_F64, n, s); }},

@@ -79,7 +79,8 @@ TEST_F(Rewrites, AnMlpTraining_HasNoLaunchTooMany)
     Trainer t(options);
     t.step(2);
     // Gather; two linears; cross-entropy; dW2, db2, dH with relu's mask, dW1, db1; Adam.
-    EXPECT_EQ(stats_of(t.ctx).nodes, 10);
+    // A GPU plays {dH, dW2, db2} and {dW1, db1} in a grid each.
+    EXPECT_EQ(stats_of(t.ctx).nodes, devices().front().device == CT_DEVICE_CPU ? 10 : 7);
 }
 
 } // namespace

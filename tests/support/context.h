@@ -23,7 +23,7 @@ struct DeviceChoice {
     std::string module; // path of a device module, or empty
 };
 
-inline std::vector<DeviceChoice> devices()
+inline std::vector<DeviceChoice> find_devices()
 {
     const char *list = std::getenv("CUTAPE_TEST_DEVICES");
     std::stringstream items(list && *list ? list : "cpu");
@@ -42,6 +42,24 @@ inline std::vector<DeviceChoice> devices()
     return found;
 }
 
+// Never empty, and the same in the whole run.
+inline const std::vector<DeviceChoice> &devices()
+{
+    static const std::vector<DeviceChoice> found = find_devices();
+    return found;
+}
+
+// The stand-in for a GPU is exact and slow: what is long there is done shorter.
+inline bool on_stand_in() { return devices().front().name == "simt"; }
+
+inline ct_config device_config(const DeviceChoice &choice = devices().front())
+{
+    ct_config config = {};
+    config.device = choice.device;
+    config.device_module = choice.module.empty() ? nullptr : choice.module.c_str();
+    return config;
+}
+
 inline size_t element_bytes(ct_dtype dtype) { return dtype == CT_U8 ? 1 : dtype == CT_F32 || dtype == CT_I32 ? 4 : 8; }
 
 // Owns a ct_context. An error still standing on it at the end fails the test.
@@ -50,8 +68,9 @@ class Context
   public:
     explicit Context(const DeviceChoice &choice = devices().front(), ct_config config = {})
     {
-        config.device = choice.device;
-        config.device_module = choice.module.empty() ? nullptr : choice.module.c_str();
+        const ct_config device = device_config(choice);
+        config.device = device.device;
+        config.device_module = device.device_module;
         const ct_status status = ct_create(&config, &ctx_);
         if (status == CT_OK) return;
         const std::string why = ctx_ ? ct_error_message(ctx_) : "out of memory";

@@ -1,0 +1,185 @@
+// What only the stand-in can show: every CUDA call failing in turn, a fault that stands, the caller's
+// stream and current device. Its functions are found in the module that the run names.
+#include "program/program_test.h"
+#include "simt/include/cuda_runtime_api.h"
+#include "simt/simt.h"
+#include "support/errors.h"
+#include "support/training.h"
+
+#include <dlfcn.h>
+
+namespace
+{
+
+class CudaCalls : public ::testing::Test
+{
+  protected:
+    void SetUp() override
+    {
+        const DeviceChoice device = devices().front();
+        if (device.name != "simt") GTEST_SKIP() << "of the stand-in";
+        module_ = dlopen(device.module.c_str(), RTLD_NOW | RTLD_LOCAL);
+        ASSERT_NE(module_, nullptr) << dlerror();
+        fail_call = find<decltype(simt_fail_call)>("simt_fail_call");
+        calls = find<decltype(simt_calls)>("simt_calls");
+        objects = find<decltype(simt_objects)>("simt_objects");
+        heal = find<decltype(simt_heal)>("simt_heal");
+        take_report = find<decltype(simt_take_report)>("simt_take_report");
+    }
+    void TearDown() override
+    {
+        if (!heal) return;
+        fail_call(0, 0);
+        heal();
+    }
+    template <typename F> F *find(const char *name)
+    {
+        void *found = dlsym(module_, name);
+        EXPECT_NE(found, nullptr) << name;
+        return reinterpret_cast<F *>(found);
+    }
+    decltype(simt_fail_call) *fail_call = nullptr;
+    decltype(simt_calls) *calls = nullptr;
+    decltype(simt_objects) *objects = nullptr;
+    decltype(simt_heal) *heal = nullptr;
+    decltype(simt_take_report) *take_report = nullptr;
+
+  private:
+    void *module_ = nullptr;
+};
+
+// All there is: open, record, play a list, capture, replay single steps and many, read, close.
+ct_status whole_life(const ct_config &config, std::string &message)
+{
+    ct_context *ctx = nullptr;
+    ct_status status = ct_create(&config, &ctx);
+    if (status == CT_OK) {
+        Training training;
+        bool sound = training.create(ctx);
+        for (int step = 0; sound && step < 3; ++step) sound = training.step();
+        sound = sound && ct_replay(ctx, 140) == CT_OK && !training.weights().empty();
+        sound = sound && ct_synchronize(ctx) == CT_OK;
+        status = ct_error(ctx);
+        EXPECT_EQ(sound, status == CT_OK) << "a call failed, and no error stands";
+    }
+    message = ctx ? ct_error_message(ctx) : "";
+    ct_destroy(ctx);
+    return status;
+}
+
+// For errors of both kinds: one that passes, and a fault that stays.
+TEST_F(CudaCalls, EachFailingInTurn_IsAnError_AndNothingLeaks)
+{
+    std::string message;
+    ASSERT_EQ(whole_life(device_config(), message), CT_OK) << message; // what is made once a process
+    for (const cudaError_t error : {cudaErrorMemoryAllocation, cudaErrorInvalidValue, cudaErrorIllegalAddress}) {
+        const size_t before = objects();
+        uint64_t failing = 0;
+        for (bool reached = true; reached;) {
+            fail_call(++failing, error);
+            const uint64_t first = calls();
+            const ct_status status = whole_life(device_config(), message);
+            reached = calls() - first >= failing;
+            fail_call(0, 0);
+            heal();
+            ASSERT_EQ(objects(), before) << "call " << failing << " with error " << error << " leaks: " << message;
+            if (!reached) {
+                EXPECT_EQ(status, CT_OK);
+                break;
+            }
+            if (status == CT_OK) continue; // a call that only releases, or that has another way
+            EXPECT_TRUE(status == CT_ERR_DEVICE || status == CT_ERR_MEMORY)
+                << "call " << failing << ": " << ct_status_name(status) << ": " << message;
+            EXPECT_GT(message.size(), 10u) << "call " << failing;
+        }
+        EXPECT_GT(failing, 100u);
+        take_report();
+    }
+}
+
+TEST_F(CudaCalls, AFault_StandsUntilDestroy_AndNamesWhatWasPlayed)
+{
+    const auto make = find<cudaError_t(void **, size_t)>("cudaMalloc");
+    const auto give = find<cudaError_t(void *)>("cudaFree");
+    void *memory = nullptr;
+    ASSERT_EQ(make(&memory, 64), cudaSuccess);
+    const ct_config c = device_config();
+    ct_context *ctx = nullptr;
+    ASSERT_EQ(ct_create(&c, &ctx), CT_OK);
+    const int64_t n = 16;
+    const ct_tensor x = ct_wrap(ctx, CT_F32, 1, &n, memory);
+    ASSERT_NE(x.bits, 0u) << ct_error_message(ctx);
+    ASSERT_EQ(give(memory), cudaSuccess);
+    const ct_tensor y = ct_exp(ctx, x);
+    float values[16];
+    EXPECT_EQ(ct_read(ctx, y, values, sizeof values), CT_ERR_DEVICE);
+    const std::string message = ct_error_message(ctx);
+    for (const char *part : {"ct_read", "cudaError", "exp", "eager"})
+        EXPECT_NE(message.find(part), std::string::npos) << part << " is not in: " << message;
+    ct_clear_error(ctx);
+    EXPECT_EQ(ct_error(ctx), CT_ERR_DEVICE) << "it cannot be cleared";
+    EXPECT_EQ(ct_exp(ctx, x).bits, 0u);
+    EXPECT_EQ(ct_step_end(ctx), CT_ERR_DEVICE);
+    ct_destroy(ctx);
+    EXPECT_STRNE(take_report(), "");
+}
+
+TEST_F(CudaCalls, TheCallersDevice_StaysCurrent)
+{
+    const auto set = find<cudaError_t(int)>("cudaSetDevice");
+    const auto get = find<cudaError_t(int *)>("cudaGetDevice");
+    ASSERT_EQ(set(1), cudaSuccess);
+    const auto current = [&] {
+        int device = -1;
+        get(&device);
+        return device;
+    };
+    std::string message;
+    const ct_config c = device_config();
+    ct_context *ctx = nullptr;
+    EXPECT_EQ(ct_create(&c, &ctx), CT_OK);
+    EXPECT_EQ(current(), 1);
+    {
+        Training training;
+        EXPECT_TRUE(training.create(ctx));
+        EXPECT_EQ(current(), 1);
+        for (int step = 0; step < 3; ++step) EXPECT_TRUE(training.step());
+        EXPECT_EQ(current(), 1);
+        EXPECT_FALSE(training.weights().empty()) << ct_error_message(ctx);
+        EXPECT_EQ(current(), 1);
+    }
+    ct_destroy(ctx);
+    EXPECT_EQ(current(), 1);
+    set(0);
+}
+
+// Work of the caller before and after ours, on one stream, with no wait in between.
+TEST_F(CudaCalls, TheCallersStream_OrdersTheWork)
+{
+    const auto make = find<cudaError_t(cudaStream_t *, unsigned)>("cudaStreamCreateWithFlags");
+    const auto end = find<cudaError_t(cudaStream_t)>("cudaStreamDestroy");
+    const auto fill = find<cudaError_t(void *, int, size_t, cudaStream_t)>("cudaMemsetAsync");
+    cudaStream_t stream = nullptr;
+    ASSERT_EQ(make(&stream, cudaStreamNonBlocking), cudaSuccess);
+    {
+        ct_config c = {};
+        c.stream = stream;
+        Context ctx(devices().front(), c);
+        EXPECT_EQ(ct_stream(ctx), stream);
+        const ct_tensor x = ctx.leaf(CT_I32, {4}, {1, 1, 1, 1});
+        void *memory = nullptr;
+        ctx.check(ct_data(ctx, x, &memory), "ct_data");
+        for (int sight = 1; sight < 4; ++sight) {
+            ASSERT_EQ(fill(memory, sight, 16, stream), cudaSuccess);
+            ctx.check(ct_mark_written(ctx, x), "ct_mark_written");
+            const ct_tensor y = ct_cast(ctx, x, CT_F64);
+            ctx.check(ct_flush(ctx), "ct_flush");
+            ASSERT_EQ(fill(memory, 0, 16, stream), cudaSuccess);
+            EXPECT_EQ(ctx.read(y)[3], 0x01010101 * sight);
+            ctx.end_step();
+        }
+    }
+    EXPECT_EQ(end(stream), cudaSuccess) << "it is the caller's to destroy";
+}
+
+} // namespace
