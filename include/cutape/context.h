@@ -75,8 +75,9 @@ typedef struct ct_context ct_context;
 /* Values of ct_config.device. AUTO: CUDA if a device is there, else the CPU. */
 enum { CT_DEVICE_AUTO = 0, CT_DEVICE_CPU, CT_DEVICE_CUDA };
 
-/* Values of ct_config.math: the precision inside matrix products of F32 tensors. Operands and results stay
- * F32 in memory and sums are kept in F32; the CPU always computes in F32. */
+/* Values of ct_config.math: to what the operands of a matrix product of F32 tensors may be rounded. They and the
+ * results stay F32 in memory, and sums are kept in F32. Only large products make use of it (on CUDA, those of
+ * cuBLASLt: from 32 million multiply-adds on); the CPU always computes in F32. */
 enum { CT_MATH_F32 = 0, CT_MATH_TF32, CT_MATH_BF16 };
 
 /* Receives one message, without a newline at its end, valid during the call only. It may not call the
@@ -106,9 +107,9 @@ typedef struct ct_config {
 
 /* Makes a context; config NULL is all defaults. On failure *out still carries the message, for
  * ct_error_message, and wants ct_destroy; only when host memory ran out is it NULL.
- * CT_ERR_ARGUMENT: a field out of range. CT_ERR_UNSUPPORTED: the device asked for is not there or not
- * built in.
- * CT_ERR_DEVICE: the driver failed. CT_ERR_MEMORY: host memory. */
+ * CT_ERR_ARGUMENT: a field out of range. CT_ERR_UNSUPPORTED: the device asked for is not built in, or a stream was
+ * given to the CPU. CT_ERR_DEVICE: no driver, no device or no such module, with the reason; with CT_DEVICE_AUTO and no
+ * stream the CPU is taken instead, silently. CT_ERR_MEMORY: host or device memory. */
 CT_API ct_status ct_create(const ct_config *config, ct_context **out);
 
 /* Waits for the device, then frees all it holds; always works, after a device fault too; NULL is allowed.

@@ -71,8 +71,8 @@ CT_API ct_tensor ct_full(ct_context *ctx, ct_dtype dtype, int ndim, const int64_
 /* Makes a leaf of the caller's memory on the context's device (host memory on the CPU), numel contiguous
  * elements, not copied. The caller keeps it alive until the leaf is released and the step after that has
  * ended, and calls ct_mark_written after writing to it. No other leaf may lie in the same memory: what writes
- * one would not be ordered with what reads the other. CT_ERR_ARGUMENT: NULL, or not aligned to the
- * element. */
+ * one would not be ordered with what reads the other. CT_ERR_ARGUMENT: NULL, not aligned to the element, or
+ * on CUDA not memory of the context's device. */
 CT_API ct_tensor ct_wrap(ct_context *ctx, ct_dtype dtype, int ndim, const int64_t *shape, void *memory);
 
 /* Ends a leaf, with its .grad. The handle is stale at once; what is recorded still reads it, and its

@@ -18,9 +18,10 @@
 
 extern __shared__ __align__(16) unsigned char ct_shared[];
 
-/* The kernel ct_<name>, under which profilers show it: a loop over virtual blocks. */
+/* The kernel ct_<name>, under which profilers show it: a loop over virtual blocks. Two blocks fit on a
+ * multiprocessor, so it has at most 128 registers. */
 #define CT_GLOBAL(name, ...)                                                                                           \
-    extern "C" __global__ void __launch_bounds__(CT_THREADS) ct_##name(const __grid_constant__ ct_args args)           \
+    extern "C" __global__ void __launch_bounds__(CT_THREADS, 2) ct_##name(const __grid_constant__ ct_args args)        \
     {                                                                                                                  \
         for (uint32_t block = blockIdx.x; block < args.blocks; block += gridDim.x) {                                   \
             if (block != blockIdx.x) __syncthreads(); /* the block before may still read shared memory */              \

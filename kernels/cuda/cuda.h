@@ -39,9 +39,8 @@ typedef struct ct_group {
     ct_args args[CT_GROUP_LIMIT];
 } ct_group;
 
-/* In group.cu: void(ct_group). Its grid is the sum of the members' blocks. */
+/* In group.cu: void(ct_group). Its grid is the sum of the members' blocks, its shared memory the most of any. */
 extern const void *const ct_cuda_group;
-extern const uint32_t ct_cuda_group_shared_bytes;
 
 /* In gemm.cu: void(ct_args), what follows a product that a library left in C. */
 extern const void *const ct_cuda_gemm_epilogue[N_DTYPES];

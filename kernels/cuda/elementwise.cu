@@ -7,37 +7,10 @@
  * vector that crosses a row, ends the tensor or is not aligned goes element by element.
  * Bytes: every input and the output once. Nothing is reduced.
  */
+#include "formulas.cuh"
 #include "iterate.cuh"
 
-/* ---- formulas --------------------------------------------------------------------------------------- */
-
-#define M(name) name
-#define K(c) ((T)(c))
-
-#define CT_UNARY(name, formula)                                                                                        \
-    struct name##_formula {                                                                                            \
-        template <class T> static __device__ __forceinline__ T of(T x, T s0, T s1)                                     \
-        {                                                                                                              \
-            (void)s0, (void)s1;                                                                                        \
-            return (T)(formula);                                                                                       \
-        }                                                                                                              \
-    };
-#define CT_BINARY(name, formula)                                                                                       \
-    struct name##_formula {                                                                                            \
-        template <class T> static __device__ __forceinline__ T of(T a, T b, T s0)                                      \
-        {                                                                                                              \
-            (void)s0;                                                                                                  \
-            return (T)(formula);                                                                                       \
-        }                                                                                                              \
-    };
-#define CT_COMPARE(name, formula)                                                                                      \
-    struct name##_formula {                                                                                            \
-        template <class T> static __device__ __forceinline__ bool of(T a, T b, T) { return formula; }                  \
-    };
-#include "../elementwise.def"
-#undef CT_UNARY
-#undef CT_BINARY
-#undef CT_COMPARE
+/* ---- bodies -------------------------------------------------------------------------------------------- */
 
 /* The record's scalars; `flags` says how many it has. */
 template <class T> static __device__ __forceinline__ T scalar(const ct_args &a, int i)

@@ -4,7 +4,7 @@
 
 #include "cuda.cuh"
 
-enum { CT_FLOAT_BITS = 1 << F32 | 1 << F64 }; /* of ct_cuda_kernel.groups */
+enum { CT_GROUPED = 1 << F32 }; /* of ct_cuda_kernel.groups: see group.cu */
 
 /* f32 and f64. `bytes<T>()`: of shared memory. */
 #define CT_FLOAT_KERNEL(name, grid, body, bytes, groups)                                                               \

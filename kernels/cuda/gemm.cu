@@ -7,7 +7,7 @@ CT_GLOBAL(gemm_f64, gemm_body<double>)
 extern "C" const ct_cuda_kernel ct_cuda_gemm = {ct_gemm_grid,
                                                 {CT_ENTRY(ct_gemm_f32), CT_ENTRY(ct_gemm_f64)},
                                                 {ct_gemm_shared_bytes<float>(), ct_gemm_shared_bytes<double>()},
-                                                1 << F32 | 1 << F64};
+                                                1 << F32};
 
 /* ---- the epilogue alone ------------------------------------------------------------------------------- */
 

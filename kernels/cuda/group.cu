@@ -2,8 +2,8 @@
  *
  * The blocks of its members follow each other, and each runs the body that the member's own
  * kernel would: the same blocks, so the same bits. What it holds is what a training step has
- * side by side: products, sums for a bias, updates, rings and counters. The `groups` of a
- * kernel's table entry say so.
+ * side by side: products, sums for a bias, updates, rings and counters, in f32: f64 is for checking,
+ * and its bodies would cost all others registers. The `groups` of a kernel's table entry say so.
  */
 #include "gemm.cuh"
 #include "random.cuh"
@@ -15,15 +15,11 @@ static __device__ __forceinline__ void member_body(const ct_args &a, uint32_t bl
 #define BODY(kernel, dtype) (CT_KERNEL_##kernel * N_DTYPES + dtype)
     switch (a.kernel * N_DTYPES + a.dtype) {
     case BODY(gemm, F32): gemm_body<float>(a, block, shared); break;
-    case BODY(gemm, F64): gemm_body<double>(a, block, shared); break;
     case BODY(reduce_columns, F32): reduce_columns_body<float>(a, block, shared); break;
-    case BODY(reduce_columns, F64): reduce_columns_body<double>(a, block, shared); break;
+    case BODY(reduce_all, F32): reduce_all_body<float>(a, block, shared); break;
     case BODY(sgd, F32): sgd_body<float>(a, block, shared); break;
-    case BODY(sgd, F64): sgd_body<double>(a, block, shared); break;
     case BODY(adam, F32): adam_body<float>(a, block, shared); break;
-    case BODY(adam, F64): adam_body<double>(a, block, shared); break;
     case BODY(append, F32): append_body<uint32_t>(a, block, shared); break;
-    case BODY(append, F64): append_body<uint64_t>(a, block, shared); break;
     case BODY(advance, I64): advance_body(a, block, shared); break;
     }
 #undef BODY
@@ -41,9 +37,3 @@ extern "C" __global__ void __launch_bounds__(CT_THREADS, 2) ct_group_launch(cons
 }
 
 extern "C" const void *const ct_cuda_group = CT_ENTRY(ct_group_launch);
-
-static constexpr uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
-
-extern "C" const uint32_t ct_cuda_group_shared_bytes =
-    larger(larger(ct_gemm_shared_bytes<float>(), ct_gemm_shared_bytes<double>()),
-           larger(reduce_columns_bytes<double>(), CT_UPDATE_BYTES));

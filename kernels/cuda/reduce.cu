@@ -5,20 +5,6 @@
  */
 #include "entry.cuh"
 #include "reduce.cuh"
-#include "span.cuh"
-
-/* ---- y = scale Σ x.  p: x, y, partial sums.  n: elements, k: parts, one a block ------------------- */
-
-template <class T>
-static __device__ __forceinline__ void reduce_all_body(const ct_args &a, uint32_t block, void *shared)
-{
-    const ct_part part = ct_part_of(a, block);
-    const T share = ct_span_sum<CT_THREADS>(static_cast<const T *>(a.p[0]) + part.from, part.length, (int)threadIdx.x);
-    const T sum = ct_block_sum(share, shared);
-    T total;
-    if (ct_add_blocks(a, block, sum, static_cast<T *>(a.p[2]), shared, total) && threadIdx.x == 0)
-        *static_cast<T *>(a.p[1]) = total * ct_scalar_of<T>(a.scalar[0]);
-}
 
 /* ---- y[m] = scale Σ_n x[m,n]: a thread, a warp or a block a row, by the length of a row ----------- */
 
@@ -92,7 +78,7 @@ static uint32_t grid_columns(const ct_args *a)
     return a->k ? ct_grid_lines(a->m * a->k, a->n, a->k) : ct_grid_lines(a->m, alternating_count(*a), 1);
 }
 
-CT_FLOAT_KERNEL(reduce_all, ct_grid_parts, reduce_all_body, ct_reduce_bytes, 0)
+CT_FLOAT_KERNEL(reduce_all, ct_grid_parts, reduce_all_body, ct_reduce_bytes, CT_GROUPED)
 CT_FLOAT_KERNEL(reduce_rows, grid_rows, reduce_rows_body, ct_reduce_bytes, 0)
-CT_FLOAT_KERNEL(reduce_columns, grid_columns, reduce_columns_body, reduce_columns_bytes, CT_FLOAT_BITS)
+CT_FLOAT_KERNEL(reduce_columns, grid_columns, reduce_columns_body, reduce_columns_bytes, CT_GROUPED)
 CT_FLOAT_KERNEL(argmax, grid_argmax, argmax_body, argmax_bytes, 0)

@@ -1,4 +1,6 @@
-/* reduce_columns: y[m,k] = scale Σ_n x[m,n,k]; with k = 0 the general case, over alternating dims.
+/* The sums that a group kernel holds too.
+ *
+ * reduce_columns: y[m,k] = scale Σ_n x[m,n,k]; with k = 0 the general case, over alternating dims.
  *
  * p: x, y.  Threads: lines.cuh.  A slice adds in eight accumulators, by the element's place alone;
  * they and the slices are combined in a fixed order. Bytes: x and y once; a FLOP an element.
@@ -8,6 +10,7 @@
 
 #include "block_reduce.cuh"
 #include "lines.cuh"
+#include "span.cuh"
 
 template <class T> static constexpr uint32_t reduce_columns_bytes() { return CT_THREADS * (uint32_t)sizeof(T); }
 
@@ -70,6 +73,18 @@ static __device__ __forceinline__ void reduce_columns_body(const ct_args &a, uin
     }
     sum = ct_combine_slices(l, at, sum, shared, ct_plus());
     if (at.line < count && at.slice == 0) static_cast<T *>(a.p[1])[at.line] = sum * ct_scalar_of<T>(a.scalar[0]);
+}
+
+/* reduce_all: y = scale Σ x.  p: x, y, partial sums.  n: elements, k: parts, one a block. */
+template <class T>
+static __device__ __forceinline__ void reduce_all_body(const ct_args &a, uint32_t block, void *shared)
+{
+    const ct_part part = ct_part_of(a, block);
+    const T share = ct_span_sum<CT_THREADS>(static_cast<const T *>(a.p[0]) + part.from, part.length, (int)threadIdx.x);
+    const T sum = ct_block_sum(share, shared);
+    T total;
+    if (ct_add_blocks(a, block, sum, static_cast<T *>(a.p[2]), shared, total) && threadIdx.x == 0)
+        *static_cast<T *>(a.p[1]) = total * ct_scalar_of<T>(a.scalar[0]);
 }
 
 #endif

@@ -41,8 +41,8 @@ template <class T> static __device__ __forceinline__ void clip_scale_body(const 
 
 template <class T> static constexpr uint32_t update_bytes() { return CT_UPDATE_BYTES; }
 
-CT_BITS_KERNEL(append, nullptr, append_body, CT_FLOAT_BITS)
-CT_FLOAT_KERNEL(sgd, grid_rows, sgd_body, update_bytes, CT_FLOAT_BITS)
-CT_FLOAT_KERNEL(adam, grid_rows, adam_body, update_bytes, CT_FLOAT_BITS)
+CT_BITS_KERNEL(append, nullptr, append_body, CT_GROUPED)
+CT_FLOAT_KERNEL(sgd, grid_rows, sgd_body, update_bytes, CT_GROUPED)
+CT_FLOAT_KERNEL(adam, grid_rows, adam_body, update_bytes, CT_GROUPED)
 CT_FLOAT_KERNEL(grad_norm, grid_rows, grad_norm_body, grad_norm_bytes, 0)
 CT_FLOAT_KERNEL(clip_scale, grid_rows, clip_scale_body, ct_no_bytes, 0)

@@ -199,10 +199,14 @@ timeline()
     nsys stats --report cuda_gpu_kern_sum,cuda_api_sum --format table "$work/timeline.nsys-rep" || skip 'no report'
 }
 
+# Each kernel alone with a cold cache, beside cuBLASLt and CUB where they have the like.
+kernels() { "$bin/kernel_bench" --repeats 20; }
+
 step_g()
 {
     own 'ncu: the five hottest of 784-128-10' 60 hottest
     own 'nsys: 784-128-10' 40 timeline
+    own 'kernels alone' 60 kernels
 }
 
 step_h()

@@ -119,6 +119,8 @@ static ct_status add_slab(ct_context *ctx, size_t bytes)
     slab *s = ct_alloc(ctx, sizeof *s);
     block *b = ct_alloc(ctx, sizeof *b);
     ct_status status = s && b ? ctx->device->alloc(ctx->device, wanted, &s->memory) : CT_ERR_MEMORY;
+    if (s && b && status == CT_ERR_MEMORY && wanted > bytes) /* there may be no room to grow, and room enough */
+        status = ctx->device->alloc(ctx->device, wanted = bytes, &s->memory);
     if (status) {
         ct_free(ctx, s);
         ct_free(ctx, b);

@@ -247,7 +247,7 @@ ct_status ct_leaf_new(ct_context *ctx, const char *op, const ct_shape *shape, co
 /* The same, with the error standing. */
 static ct_ref make_leaf(ct_context *ctx, const char *op, const ct_shape *shape, const void *data)
 {
-    ct_ref ref;
+    ct_ref ref = 0;
     ct_status status = ct_leaf_new(ctx, op, shape, data, &ref);
     if (!status) return ref;
     ct_fail(ctx, status, "%s", ctx->message);
@@ -326,7 +326,7 @@ ct_tensor ct_wrap(ct_context *ctx, ct_dtype dtype, int ndim, const int64_t *shap
         ct_fail(ctx, status, "ct_wrap: %s", ctx->device->message);
         return (ct_tensor){0};
     }
-    ct_ref ref;
+    ct_ref ref = 0;
     status = take_slot(ctx, "ct_wrap", &s, &ref);
     if (status) {
         ct_fail(ctx, status, "%s", ctx->message);

@@ -31,7 +31,7 @@ ct_status ct_write(ct_context *ctx, ct_tensor tensor, const void *src, size_t by
         return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_write: %s %s wants %zu bytes; got %zu%s", ct_ref_text(ctx, ref),
                        ct_dtype_name(leaf->value.shape.dtype), size, bytes, src ? "" : " from NULL");
     status = ctx->device->upload(ctx->device, leaf->value.data, src, bytes);
-    if (status) return ct_fail(ctx, status, "ct_write: %s", ctx->device->message);
+    if (status) return ct_fault(ctx, "ct_write", status);
     ct_leaf_written(leaf, "ct_write");
     return CT_OK;
 }

@@ -81,7 +81,7 @@ static bool open_library(ct_cublaslt *lt)
     if (lt->tried) return lt->ready;
     lt->tried = true;
     if (!load(&lt->call) || lt->call.cublasLtCreate(&lt->handle) != CUBLAS_STATUS_SUCCESS) return false;
-    lt->ready = cudaMalloc(&lt->workspace, WORKSPACE_BYTES) == cudaSuccess;
+    lt->ready = cudaMalloc(&lt->workspace, CT_LANES * WORKSPACE_BYTES) == cudaSuccess;
     return lt->ready;
 }
 
@@ -124,16 +124,17 @@ struct ct_product {
 
 bool ct_product_needs_epilogue(const ct_product *p) { return p->needs_epilogue; }
 
-static cublasStatus_t multiply(const ct_product *p, void *c, cudaStream_t stream)
+static cublasStatus_t multiply(const ct_product *p, void *c, cudaStream_t stream, int lane)
 {
+    void *workspace = (char *)p->lt->workspace + (size_t)lane * WORKSPACE_BYTES;
     const ct_cublaslt *lt = p->lt;
     return lt->call.cublasLtMatmul(lt->handle, p->operation, &p->one, p->b, p->b_layout, p->a, p->a_layout, &p->beta, c,
-                                   p->c_layout, c, p->c_layout, &p->algorithm, lt->workspace, WORKSPACE_BYTES, stream);
+                                   p->c_layout, c, p->c_layout, &p->algorithm, workspace, WORKSPACE_BYTES, stream);
 }
 
-cudaError_t ct_product_run(const ct_product *p, cudaStream_t stream)
+cudaError_t ct_product_run(const ct_product *p, cudaStream_t stream, int lane)
 {
-    if (multiply(p, p->c, stream) == CUBLAS_STATUS_SUCCESS) return cudaSuccess;
+    if (multiply(p, p->c, stream, lane) == CUBLAS_STATUS_SUCCESS) return cudaSuccess;
     const cudaError_t error = cudaGetLastError();
     return error ? error : cudaErrorUnknown;
 }
@@ -297,7 +298,7 @@ static bool is_one_kernel(cudaGraph_t graph)
 static bool captures_as_one_kernel(const ct_product *p, void *scratch, cudaStream_t capture)
 {
     if (cudaStreamBeginCapture(capture, cudaStreamCaptureModeThreadLocal)) return false;
-    const bool captured = !multiply(p, scratch, capture);
+    const bool captured = !multiply(p, scratch, capture, 0);
     cudaGraph_t graph = NULL;
     const bool one = !cudaStreamEndCapture(capture, &graph) && captured && graph && is_one_kernel(graph);
     if (graph) (void)cudaGraphDestroy(graph);
@@ -309,7 +310,7 @@ static bool captures_as_one_kernel(const ct_product *p, void *scratch, cudaStrea
 static bool works(const ct_product *p, void *scratch, cudaStream_t capture)
 {
     const cudaStream_t stream = p->lt->device->stream;
-    return !multiply(p, scratch, stream) && !cudaStreamSynchronize(stream) &&
+    return !multiply(p, scratch, stream, 0) && !cudaStreamSynchronize(stream) &&
            captures_as_one_kernel(p, scratch, capture);
 }
 
@@ -362,6 +363,7 @@ cudaError_t ct_product_make(ct_cublaslt *lt, const ct_args *a, cudaStream_t capt
     if (!p) return cudaSuccess;
     *p = (ct_product){.lt = lt, .a = a->p[0], .b = a->p[1], .c = a->p[2]};
     if (prepare(p, a, capture)) {
+        (void)cudaGetLastError(); /* of candidates before it */
         *out = p;
         return cudaSuccess;
     }

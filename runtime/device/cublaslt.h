@@ -26,7 +26,9 @@ void ct_cublaslt_close(ct_cublaslt *);
  * a capture; `capture` is a stream to try captures on. */
 cudaError_t ct_product_make(ct_cublaslt *, const ct_args *, cudaStream_t capture, ct_product **out);
 void ct_product_free(ct_cublaslt *, ct_product *);
-cudaError_t ct_product_run(const ct_product *, cudaStream_t);
+/* Products that may run at the same time have lanes of their own, each with its workspace. */
+#define CT_LANES 2
+cudaError_t ct_product_run(const ct_product *, cudaStream_t, int lane);
 /* Is the epilogue left to ct_cuda_gemm_epilogue, as a launch behind the product? */
 bool ct_product_needs_epilogue(const ct_product *);
 

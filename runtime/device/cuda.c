@@ -2,7 +2,7 @@
  * cuda_program.c.
  *
  * All work is ordered on one stream, the caller's or one of our own. Every call makes the
- * device current and puts the caller's back. A fault stands in the runtime: every later
+ * device current and puts the caller's back. A fault stands in CUDA's runtime: every later
  * call meets it, and closing passes over it.
  */
 #include "device/cuda.h"
@@ -66,7 +66,7 @@ static void release(ct_device *device, void *memory)
     cuda_device *d = (cuda_device *)device;
     int before;
     (void)enter(d, &before);
-    (void)cudaStreamSynchronize(d->stream); /* it may be in use until then */
+    (void)cudaStreamSynchronize(d->stream); /* it may be in use until then; the side stream is joined to this one */
     (void)cudaFree(memory);
     (void)cudaGetLastError();
     leave(d, before);
@@ -201,6 +201,9 @@ static void close_device(ct_device *device)
         if (d->staging.free[i]) (void)cudaEventDestroy(d->staging.free[i]);
     if (d->staging.memory) (void)cudaFreeHost(d->staging.memory);
     if (d->capture) (void)cudaStreamDestroy(d->capture);
+    if (d->side) (void)cudaStreamDestroy(d->side);
+    if (d->fork) (void)cudaEventDestroy(d->fork);
+    if (d->join) (void)cudaEventDestroy(d->join);
     if (d->own_stream && d->stream) (void)cudaStreamDestroy(d->stream);
     (void)cudaGetLastError();
     leave(d, before);
@@ -210,6 +213,9 @@ static void close_device(ct_device *device)
 static ct_status open_stream(cuda_device *d, void *given)
 {
     CT_TRY(d, cudaStreamCreateWithFlags(&d->capture, cudaStreamNonBlocking));
+    CT_TRY(d, cudaStreamCreateWithFlags(&d->side, cudaStreamNonBlocking));
+    CT_TRY(d, cudaEventCreateWithFlags(&d->fork, cudaEventDisableTiming));
+    CT_TRY(d, cudaEventCreateWithFlags(&d->join, cudaEventDisableTiming));
     d->own_stream = !given;
     d->stream = given;
     if (!given) CT_TRY(d, cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking));
@@ -219,8 +225,10 @@ static ct_status open_stream(cuda_device *d, void *given)
     return CT_OK;
 }
 
-/* Eight blocks of 256 threads fill a multiprocessor. */
+/* Of a multiprocessor: eight blocks of 256 threads fill it; and what it does in a nanosecond, about. */
 #define BLOCKS_A_MULTIPROCESSOR 8
+#define FLOPS_A_NS 200
+#define BYTES_A_NS 18
 
 static ct_status open_device(cuda_device *d, const ct_config *config)
 {
@@ -228,6 +236,8 @@ static ct_status open_device(cuda_device *d, const ct_config *config)
     CT_TRY(d, cudaGetDeviceProperties(&card, d->index));
     snprintf(d->base.name, sizeof d->base.name, "%.127s", card.name);
     d->most_blocks = (uint32_t)card.multiProcessorCount * BLOCKS_A_MULTIPROCESSOR;
+    d->flops_a_ns = (float)card.multiProcessorCount * FLOPS_A_NS;
+    d->bytes_a_ns = (float)card.multiProcessorCount * BYTES_A_NS;
     ct_status status = open_stream(d, config->stream);
     if (!status) status = open_staging(d);
     if (!status) status = ct_cuda_try_kernel(d);
@@ -253,9 +263,9 @@ static ct_status check_index(ct_device_request *request, int index)
 
 __attribute__((visibility("default"))) ct_status CT_DEVICE_MODULE_OPEN(ct_device_request *request, ct_device **out)
 {
-    if (strcmp(request->version, CUTAPE_VERSION) != 0) {
-        snprintf(request->message, sizeof request->message, "the CUDA module is of version %s, the library of %s",
-                 CUTAPE_VERSION, request->version);
+    if (strcmp(request->version, CUTAPE_VERSION) != 0 || request->layout != CT_DEVICE_LAYOUT) {
+        snprintf(request->message, sizeof request->message,
+                 "the CUDA module is of another build (%s) than the library (%s)", CUTAPE_VERSION, request->version);
         return CT_ERR_DEVICE;
     }
     ct_status status = check_index(request, request->config->device_index);

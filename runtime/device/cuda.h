@@ -28,7 +28,10 @@ typedef struct cuda_device {
     bool eager, own_stream;
     cudaStream_t stream;  /* what work is ordered on                  */
     cudaStream_t capture; /* of our own: where graphs are captured    */
-    uint32_t most_blocks; /* of a grid; the rest is looped over       */
+    cudaStream_t side;    /* of our own: the second of two branches   */
+    cudaEvent_t fork, join;
+    float flops_a_ns, bytes_a_ns; /* of the card, about               */
+    uint32_t most_blocks;         /* of a grid; the rest is looped over       */
     ct_staging staging;
     ct_cublaslt *library; /* of large products */
 } cuda_device;

@@ -15,6 +15,9 @@ typedef struct cuda_node {
     void *argument;       /* a ct_args or ct_group: copied when it is launched */
     uint32_t grid, shared_bytes;
     uint32_t launch; /* the first it does, for messages */
+    float ns;        /* what it will take, about        */
+    uint8_t lane;    /* 1: on the side stream           */
+    bool forks, joins;
     ct_product *product;
 } cuda_node;
 
@@ -57,20 +60,54 @@ static ct_status node_failed(cuda_device *d, const ct_code *code, const cuda_nod
     return ct_cuda_failed(d, call, error);
 }
 
+static cudaError_t order(cudaStream_t after, cudaStream_t before, cudaEvent_t event)
+{
+    const cudaError_t error = cudaEventRecord(event, before);
+    return error ? error : cudaStreamWaitEvent(after, event, 0);
+}
+
+static cudaError_t launch_node(cuda_device *d, const cuda_node *n, cudaStream_t stream)
+{
+    const cudaStream_t own = n->lane ? d->side : stream;
+    cudaError_t error = n->forks ? order(d->side, stream, d->fork) : cudaSuccess;
+    if (!error && n->function) error = launch_kernel(n->function, n->argument, n->grid, n->shared_bytes, own);
+    if (!error && n->product) error = ct_product_run(n->product, own, n->lane);
+    if (!error && n->joins) error = order(stream, d->side, d->join);
+    return error;
+}
+
+/* On an error the side stream is joined all the same: what follows is ordered behind all that went out. */
 static ct_status launch_nodes(cuda_device *d, const ct_code *code, cudaStream_t stream)
 {
     const cuda_program *p = code->prepared;
     for (uint32_t i = 0; i < p->n_nodes; i++) {
-        const cuda_node *n = &p->nodes[i];
-        const cudaError_t error = n->function
-                                      ? launch_kernel(n->function, n->argument, n->grid, n->shared_bytes, stream)
-                                      : ct_product_run(n->product, stream);
-        if (error) return node_failed(d, code, n, error);
+        const cudaError_t error = launch_node(d, &p->nodes[i], stream);
+        if (!error) continue;
+        (void)order(stream, d->side, d->join);
+        return node_failed(d, code, &p->nodes[i], error);
+    }
+    return CT_OK;
+}
+
+/* For eager play: waits for every node, so that a fault is met where it is made. */
+static ct_status launch_and_wait(cuda_device *d, const ct_code *code)
+{
+    const cuda_program *p = code->prepared;
+    for (uint32_t i = 0; i < p->n_nodes; i++) {
+        cudaError_t error = launch_node(d, &p->nodes[i], d->stream);
+        if (!error) error = cudaStreamSynchronize(d->stream);
+        if (error) return node_failed(d, code, &p->nodes[i], error);
     }
     return CT_OK;
 }
 
 /* ---- preparing ------------------------------------------------------------------------------------ */
+
+static float estimate(const cuda_device *d, const ct_launch *l)
+{
+    const float arithmetic = l->flops / d->flops_a_ns, memory = l->bytes / d->bytes_a_ns;
+    return arithmetic > memory ? arithmetic : memory;
+}
 
 static cuda_node *add_node(cuda_program *p, uint32_t launch)
 {
@@ -87,12 +124,15 @@ static void add_kernel(cuda_device *d, cuda_program *p, ct_launch *l, uint32_t l
     node->argument = &l->args;
     node->grid = grid_of(d, l->args.blocks);
     node->shared_bytes = kernel->shared_bytes[l->args.dtype];
+    node->ns = estimate(d, l);
 }
 
 /* A library product, with the epilogue it cannot do behind it. */
 static void add_product(cuda_device *d, cuda_program *p, ct_launch *l, uint32_t launch, ct_product *product)
 {
-    add_node(p, launch)->product = product;
+    cuda_node *first = add_node(p, launch);
+    first->product = product;
+    first->ns = estimate(d, l);
     if (!ct_product_needs_epilogue(product)) return;
     cuda_node *node = add_node(p, launch);
     l->args.blocks = ct_cuda_gemm_epilogue_blocks(&l->args);
@@ -105,16 +145,45 @@ static void add_group(cuda_device *d, cuda_program *p, const ct_code *code, cons
 {
     ct_group *group = &p->groups[p->n_groups++];
     uint64_t blocks = 0;
+    uint32_t shared_bytes = 0;
+    float ns = 0;
     group->n = n;
     for (uint32_t i = 0; i < n; i++) {
-        group->args[i] = code->launches[members[i]].args;
-        blocks += group->args[i].blocks;
+        const ct_args *a = &code->launches[members[i]].args;
+        const uint32_t wanted = ct_cuda_kernels[a->kernel]->shared_bytes[a->dtype];
+        group->args[i] = *a;
+        blocks += a->blocks;
+        ns += estimate(d, &code->launches[members[i]]);
+        if (wanted > shared_bytes) shared_bytes = wanted;
     }
     cuda_node *node = add_node(p, members[0]);
     node->function = ct_cuda_group;
     node->argument = group;
     node->grid = grid_of(d, blocks);
-    node->shared_bytes = ct_cuda_group_shared_bytes;
+    node->shared_bytes = shared_bytes;
+    node->ns = ns;
+}
+
+#define LEAST_BRANCH_NS 10000 /* a fork and its join cost some microseconds */
+
+/* Nodes [first, end) are a run: two branches of it go side by side, where both are worth it. What
+ * follows a library product is its epilogue, and stays behind it. */
+static void make_branches(cuda_program *p, uint32_t first)
+{
+    float ns[CT_LANES] = {0};
+    uint8_t lane = 0;
+    for (uint32_t i = first; i < p->n_nodes; i++) {
+        cuda_node *n = &p->nodes[i];
+        const bool follows = i > first && p->nodes[i - 1].product && p->nodes[i - 1].launch == n->launch;
+        if (!follows) lane = ns[1] < ns[0];
+        n->lane = lane;
+        ns[lane] += n->ns;
+    }
+    const bool pays = ns[0] >= LEAST_BRANCH_NS && ns[1] >= LEAST_BRANCH_NS;
+    for (uint32_t i = first; i < p->n_nodes && !pays; i++) p->nodes[i].lane = 0;
+    if (!pays) return;
+    p->nodes[first].forks = true;
+    p->nodes[p->n_nodes - 1].joins = true;
 }
 
 static bool may_group(const ct_args *a) { return ct_cuda_kernels[a->kernel]->groups >> a->dtype & 1; }
@@ -123,6 +192,7 @@ static bool may_group(const ct_args *a) { return ct_cuda_kernels[a->kernel]->gro
 static ct_status add_run(cuda_device *d, cuda_program *p, ct_code *code, uint32_t first, uint32_t n)
 {
     uint32_t members[CT_GROUP_LIMIT], n_members = 0;
+    const uint32_t first_node = p->n_nodes;
     for (uint32_t i = first; i < first + n; i++) {
         ct_launch *l = &code->launches[i];
         if (l->args.blocks == 0) continue;
@@ -141,6 +211,7 @@ static ct_status add_run(cuda_device *d, cuda_program *p, ct_code *code, uint32_
     }
     if (n_members == 1) add_kernel(d, p, &code->launches[members[0]], members[0]);
     if (n_members > 1) add_group(d, p, code, members, n_members);
+    make_branches(p, first_node);
     return CT_OK;
 }
 
@@ -203,6 +274,7 @@ static ct_status capture(cuda_device *d, const ct_code *code, int64_t n, cudaGra
     for (int64_t i = 0; !status && i < n; i++) status = launch_nodes(d, code, d->capture);
     const cudaError_t error = cudaStreamEndCapture(d->capture, &graph);
     if (!status && error) status = ct_cuda_failed(d, "cudaStreamEndCapture", error);
+    (void)cudaGetLastError();
     if (!status) status = instantiate(d, graph, out);
     if (graph) (void)cudaGraphDestroy(graph);
     return status;
@@ -241,36 +313,60 @@ ct_status ct_cuda_try_kernel(cuda_device *d)
 static ct_status play_list(cuda_device *d, const ct_code *code)
 {
     cuda_program *p = code->prepared;
-    const ct_status status = launch_nodes(d, code, d->stream);
+    const ct_status status = d->eager ? launch_and_wait(d, code) : launch_nodes(d, code, d->stream);
+    if (status) return status;
     p->played = true;
     d->base.launches += p->n_nodes;
-    return status;
+    return CT_OK;
 }
 
 #define MOST_UNROLLED 32
 #define MOST_NODES 512
 
-/* Graphs of many steps, where there are enough steps to pay for making one. */
-static ct_status play_unrolled(cuda_device *d, const ct_code *code, int64_t *n)
+/* How many steps a graph of many has; 0: no such graph. */
+static int64_t unrolled_steps(const cuda_program *p)
+{
+    const int64_t fit = MOST_NODES / p->n_nodes, steps = fit < MOST_UNROLLED ? fit : MOST_UNROLLED;
+    return steps < 2 ? 0 : steps;
+}
+
+/* The graphs that n steps want: one of many steps only where there are enough to pay for making it.
+ * A card that has no memory for a graph is no error: there is the list. */
+static ct_status make_graphs(cuda_device *d, const ct_code *code, int64_t n)
 {
     cuda_program *p = code->prepared;
-    const int64_t fit = MOST_NODES / p->n_nodes, unroll = fit < MOST_UNROLLED ? fit : MOST_UNROLLED;
-    if (unroll < 2 || *n < (p->steps ? unroll : 4 * unroll)) return CT_OK;
+    const int64_t unrolled = unrolled_steps(p);
     ct_status status = CT_OK;
-    if (!p->steps) status = capture(d, code, unroll, &p->steps);
-    for (; !status && *n >= unroll; *n -= unroll) status = launch_graph(d, p->steps);
+    if (!p->steps && unrolled && n >= 4 * unrolled) status = capture(d, code, unrolled, &p->steps);
+    if (!status && !p->step) status = capture(d, code, 1, &p->step);
+    return status == CT_ERR_MEMORY ? CT_OK : status;
+}
+
+static ct_status play_graphs(cuda_device *d, const ct_code *code, int64_t n)
+{
+    const cuda_program *p = code->prepared;
+    const int64_t unrolled = unrolled_steps(p);
+    ct_status status = CT_OK;
+    for (; !status && p->steps && n >= unrolled; n -= unrolled) status = launch_graph(d, p->steps);
+    for (; !status && n > 0; n--) status = p->step ? launch_graph(d, p->step) : play_list(d, code);
     return status;
 }
 
+static ct_status play(cuda_device *d, const ct_code *code, int64_t n, const ct_scalar_change *changes,
+                      uint32_t n_changes)
+{
+    const cuda_program *p = code->prepared;
+    const bool by_list = d->eager || !p->played;
+    const int64_t listed = p->n_nodes == 0 ? 0 : d->eager ? n : by_list && n > 0 ? 1 : 0;
+    ct_status status = set_scalars(d, code, changes, n_changes);
+    for (int64_t i = 0; !status && i < listed; i++) status = play_list(d, code);
+    if (status || p->n_nodes == 0 || n == listed) return status;
+    status = make_graphs(d, code, n - listed);
+    return status ? status : play_graphs(d, code, n - listed);
+}
+
+/* What has gone out cannot be taken back: so a failure here is one of the device, and stands. */
 ct_status ct_cuda_play(cuda_device *d, ct_code *code, int64_t n, const ct_scalar_change *changes, uint32_t n_changes)
 {
-    cuda_program *p = code->prepared;
-    ct_status status = set_scalars(d, code, changes, n_changes);
-    if (p->n_nodes == 0) return status;
-    for (; !status && n > 0 && (d->eager || !p->played); n--) status = play_list(d, code);
-    if (status || n == 0) return status;
-    status = play_unrolled(d, code, &n);
-    if (!status && n > 0 && !p->step) status = capture(d, code, 1, &p->step);
-    for (; !status && n > 0; n--) status = launch_graph(d, p->step);
-    return status;
+    return play(d, code, n, changes, n_changes) ? CT_ERR_DEVICE : CT_OK;
 }

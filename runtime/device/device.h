@@ -9,7 +9,7 @@
 
 /* One kernel launch of a program. */
 typedef struct ct_launch {
-    _Alignas(16) ct_args args;
+    ct_args args;
     uint32_t record;    /* of the plan, that it came from                                */
     uint32_t folded;    /* the record of its epilogue, where it does the work of a second */
     float flops, bytes; /* what it computes, what it moves                               */
@@ -61,9 +61,14 @@ struct ct_device {
     ct_status (*wait)(ct_device *);
 };
 
+/* Differs where the structs that core and module share do. */
+#define CT_DEVICE_LAYOUT                                                                                               \
+    ((uint64_t)sizeof(ct_device) << 32 ^ (uint64_t)sizeof(ct_code) << 24 ^ sizeof(ct_launch) << 8 ^ CT_KERNEL_COUNT)
+
 /* What a device module gets: it links nothing of the core. */
 typedef struct ct_device_request {
-    const char *version; /* of the core: a module of another one refuses */
+    const char *version; /* of the core: a module of another one refuses, */
+    uint64_t layout;     /* as one with other structs does               */
     ct_context *ctx;     /* for the two functions                        */
     const ct_config *config;
     void *(*alloc)(ct_context *, size_t bytes); /* zeroed */

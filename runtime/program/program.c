@@ -324,53 +324,70 @@ static const char *op_of(const ct_program *p, uint32_t launch)
     return ct_ops[p->plan.records[p->code.launches[launch].record].op]->name;
 }
 
-/* What could not be launched, by its op and what that makes, or writes. */
-static ct_status play_failed(ct_context *ctx, const ct_program *p, ct_status status)
+/* The last played of those before `before`; NULL: none since the last wait. */
+static const ct_program *played_before(const ct_programs *ps, uint64_t before)
 {
-    const ct_device *device = ctx->device;
-    if (device->failed < 0) return ct_fail(ctx, status, "play: %s", device->message);
-    const uint32_t launch = (uint32_t)device->failed;
-    const ct_plan_record *r = &p->plan.records[p->code.launches[launch].record];
-    const ct_plan_operand *o = r->n_out ? ct_plan_out(&p->plan, r, 0) : ct_plan_in(&p->plan, r, 0);
-    return ct_fail(ctx, status, "%s %s: %s", op_of(p, launch), ct_shape_text(ctx, &p->plan.values[o->value].shape),
-                   device->message);
+    const ct_program *last = NULL;
+    for (size_t i = 0; i < CT_PROGRAM_BUCKETS; i++)
+        for (const ct_program *p = ps->buckets[i]; p; p = p->chain)
+            if (p->used > ps->waited && p->used < before && p->code.n_launches && (!last || p->used > last->used))
+                last = p;
+    return last;
 }
 
-/* The programs played since the last wait, into `text`: a fault is in one of them. */
-static void list_played(const ct_context *ctx, char *text, size_t bytes)
+#define NAMED_PROGRAMS 4
+
+/* A fault comes from something that was played since the last wait: what that was, newest first. */
+static const char *suspects(const ct_context *ctx, char text[static CT_MESSAGE_BYTES / 2])
 {
-    const ct_programs *ps = ctx->programs;
-    int n = 0;
     size_t used = 0;
+    const size_t bytes = CT_MESSAGE_BYTES / 2;
+    const ct_program *p = played_before(ctx->programs, UINT64_MAX);
     text[0] = 0;
-    for (size_t i = 0; i < CT_PROGRAM_BUCKETS; i++)
-        for (const ct_program *p = ps->buckets[i]; p; p = p->chain) {
-            if (p->used <= ps->waited || p->code.n_launches == 0) continue;
-            if (++n > 4 || used >= bytes) continue;
-            used += (size_t)snprintf(text + used, bytes - used, "%s%s to %s (%u launches)", n > 1 ? ", " : "",
-                                     op_of(p, 0), op_of(p, p->code.n_launches - 1), p->code.n_launches);
-        }
-    if (n > 4 && used < bytes) snprintf(text + used, bytes - used, " and %d more", n - 4);
+    for (int n = 0; p && n < NAMED_PROGRAMS && used < bytes; n++, p = played_before(ctx->programs, p->used))
+        used += (size_t)snprintf(text + used, bytes - used, "%s%s to %s (%u launches)",
+                                 n ? ", before it " : "; played since the last wait: ", op_of(p, 0),
+                                 op_of(p, p->code.n_launches - 1), p->code.n_launches);
+    if (used && used < bytes)
+        snprintf(text + used, bytes - used, "%s; ct_config.eager tells which op it is", p ? " and more" : "");
+    return text;
+}
+
+ct_status ct_fault(ct_context *ctx, const char *call, ct_status status)
+{
+    char text[CT_MESSAGE_BYTES / 2];
+    return ct_fail(ctx, status, "%s: %s%s", call, ctx->device->message,
+                   status == CT_ERR_DEVICE ? suspects(ctx, text) : "");
 }
 
 ct_status ct_waited(ct_context *ctx, const char *call, ct_status status)
 {
-    ct_programs *ps = ctx->programs;
-    if (!status) {
-        ps->waited = ps->clock;
-        return CT_OK;
-    }
-    char played[400];
-    list_played(ctx, played, sizeof played);
-    return ct_fail(ctx, status, "%s: %s%s%s%s", call, ctx->device->message,
-                   *played ? "; played since the last wait: " : "", played,
-                   *played ? "; ct_config.eager tells which op it is" : "");
+    if (status) return ct_fault(ctx, call, status);
+    ctx->programs->waited = ctx->programs->clock;
+    return CT_OK;
+}
+
+/* Names the launch by its op and what that makes, or writes. */
+static ct_status play_failed(ct_context *ctx, const ct_program *p, ct_status status)
+{
+    const int64_t failed = ctx->device->failed;
+    if (failed < 0) return ct_fault(ctx, "play", status);
+    const ct_plan_record *r = &p->plan.records[p->code.launches[failed].record];
+    const ct_plan_operand *o = r->n_out ? ct_plan_out(&p->plan, r, 0) : ct_plan_in(&p->plan, r, 0);
+    char call[200];
+    snprintf(call, sizeof call, "%s %s", op_of(p, (uint32_t)failed),
+             ct_shape_text(ctx, &p->plan.values[o->value].shape));
+    return ct_fault(ctx, call, status);
 }
 
 static ct_status play(ct_context *ctx, ct_program *p, int64_t n, uint32_t n_changes)
 {
     ct_status status = ctx->device->play(ctx->device, &p->code, n, p->changes, n_changes);
-    if (status) return play_failed(ctx, p, status);
+    if (status) {
+        /* None of the changes may have arrived: all are sent anew. No scalar has these bits. */
+        memset(p->scalars, 0xff, p->plan.n_scalars * sizeof *p->scalars);
+        return play_failed(ctx, p, status);
+    }
     p->used = ++ctx->programs->clock;
     ctx->stats.nodes = p->code.n_nodes;
     return CT_OK;

@@ -57,7 +57,9 @@ ct_status ct_program_play(ct_context *, ct_program *);
 /* Launch it n times with the last scalars; bound ones as they are now. */
 ct_status ct_program_replay(ct_context *, ct_program *, int64_t n);
 
-/* What became of a wait: a fault stands, with what was played since the last one. */
+/* A call on the device failed: the error stands, with what was played since the last wait. */
+ct_status ct_fault(ct_context *, const char *call, ct_status);
+/* The same of a call that waited; or it succeeded. */
 ct_status ct_waited(ct_context *, const char *call, ct_status);
 
 /* In lower.c: the plan's records as launches, addresses resolved. Errors stand. */

@@ -97,6 +97,50 @@ TEST_F(CudaCalls, EachFailingInTurn_IsAnError_AndNothingLeaks)
     }
 }
 
+// Memory may run out in any call of a step; it is then as if the step had not been recorded.
+TEST_F(CudaCalls, AMemoryErrorThatIsCleared_LosesNothing)
+{
+    const auto four_steps = [&](uint64_t failing, bool &cleared) {
+        const ct_config c = device_config();
+        ct_context *ctx = nullptr;
+        EXPECT_EQ(ct_create(&c, &ctx), CT_OK);
+        std::vector<float> weights;
+        {
+            Training training;
+            EXPECT_TRUE(training.create(ctx));
+            fail_call(failing, cudaErrorMemoryAllocation);
+            for (int done = 0; done < 4;) {
+                if (training.step()) {
+                    ++done;
+                    continue;
+                }
+                if (ct_error(ctx) != CT_ERR_MEMORY) break; // it stands, and nobody goes on
+                cleared = true;
+                ct_clear_error(ctx);
+            }
+            fail_call(0, 0);
+            if (ct_error(ctx) == CT_OK) weights = training.weights();
+        }
+        ct_destroy(ctx);
+        heal();
+        return weights;
+    };
+    bool cleared = false;
+    const std::vector<float> undisturbed = four_steps(0, cleared);
+    ASSERT_FALSE(undisturbed.empty());
+    ASSERT_FALSE(cleared);
+    int survived = 0;
+    for (uint64_t failing = 1; failing < 200; ++failing) {
+        const std::vector<float> weights = four_steps(failing, cleared);
+        if (weights.empty()) continue;
+        EXPECT_EQ(weights, undisturbed) << "call " << failing;
+        survived += cleared;
+        cleared = false;
+    }
+    EXPECT_GT(survived, 3);
+    take_report();
+}
+
 TEST_F(CudaCalls, AFault_StandsUntilDestroy_AndNamesWhatWasPlayed)
 {
     const auto make = find<cudaError_t(void **, size_t)>("cudaMalloc");

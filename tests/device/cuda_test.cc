@@ -154,6 +154,28 @@ TEST_F(Cuda, CopiesLongerThanTheStaging_Arrive)
     EXPECT_TRUE(same_bits(ctx.read(x), values));
 }
 
+// Products of more than ten microseconds go side by side, on two streams, and the rest waits for both.
+TEST_F(Cuda, LargeProductsSideBySide_HaveTheBitsOfTheFirstSight)
+{
+    const int64_t n = 512;
+    Context ctx;
+    const ct_tensor x = some_leaf(ctx, {n, n}, 1, true), w = some_leaf(ctx, {n, n}, 2, true);
+    const ct_tensor target = some_leaf(ctx, {n, n}, 3);
+    Bits first;
+    for (int sight = 1; sight < 4; ++sight) {
+        ct_zero_grad(ctx, x);
+        ct_zero_grad(ctx, w);
+        ct_backward(ctx, ct_mse_loss(ctx, ct_matmul(ctx, x, w), target, CT_REDUCE_SUM));
+        ct_accumulate(ctx, ct_grad(ctx, x), ct_grad(ctx, w)); // reads what both branches made
+        ctx.end_step();
+        Bits both = bits_of(ctx, ct_grad(ctx, x));
+        const Bits dw = bits_of(ctx, ct_grad(ctx, w));
+        both.insert(both.end(), dw.begin(), dw.end());
+        if (sight == 1) first = both;
+        EXPECT_EQ(both == first, true) << "sight " << sight;
+    }
+}
+
 // ---- opening ----------------------------------------------------------------------------------------------------
 
 TEST_F(Cuda, ADeviceIndexThatIsNotThere_IsRefused)
@@ -194,6 +216,7 @@ TEST_F(Cuda, MathModes_RoundLargeProductsOnly)
                 ctx.read(ct_matmul(ctx, ctx.leaf(CT_F32, {n, n}, a), ctx.leaf(CT_F32, {n, n}, b)));
             const bool rounds = math != CT_MATH_F32 && n == 512;
             EXPECT_TRUE(is_close(c[0], odd, {0, rounds ? 0x1p-8 : 0}));
+            EXPECT_EQ(c[0] != odd, rounds);
             ctx.end_step();
         }
     }
