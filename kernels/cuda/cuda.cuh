@@ -29,19 +29,24 @@ extern __shared__ __align__(16) unsigned char ct_shared[];
         }                                                                                                              \
     }
 
-/* In all threads of the block that ends last: what the others wrote is visible then. The
- * ticket is zero again after it. `shared` is free for use before and after. */
-static __device__ __forceinline__ bool ct_is_last_block(const ct_args &a, void *shared)
+/* Of `blocks` that share a ticket: true in all threads of the one that ends last. What the others wrote is
+ * visible then, and the ticket is zero again. `shared` is free for use before and after. */
+static __device__ __forceinline__ bool ct_ends_last(uint32_t *ticket, uint32_t blocks, void *shared)
 {
     uint32_t *turn = static_cast<uint32_t *>(shared);
     __threadfence();
     __syncthreads();
-    if (threadIdx.x == 0) *turn = atomicInc(a.ticket, a.blocks - 1);
+    if (threadIdx.x == 0) *turn = atomicInc(ticket, blocks - 1);
     __syncthreads();
-    const bool last = *turn == a.blocks - 1;
+    const bool last = *turn == blocks - 1;
     __syncthreads();
     if (last) __threadfence();
     return last;
+}
+
+static __device__ __forceinline__ bool ct_is_last_block(const ct_args &a, void *shared)
+{
+    return ct_ends_last(a.ticket, a.blocks, shared);
 }
 
 /* n neighbours, moved by one instruction of 16 bytes where they are as large. */

@@ -33,13 +33,18 @@ typedef struct ct_cuda_kernel {
 /* In table.cu, by ct_kernel_id. */
 extern const ct_cuda_kernel *const ct_cuda_kernels[CT_KERNEL_COUNT];
 
-/* Independent launches in one grid: the blocks of the first, then those of the second... */
+/* Shared memory that finding the last block takes. */
+#define CT_TURN_BYTES 16
+
+/* Independent launches in one grid: the blocks of the first, then those of the second... Behind them a
+ * tail of one block, which may depend on all of them: the block that ends last goes on with it. */
 typedef struct ct_group {
-    uint32_t n, reserved[3];
-    ct_args args[CT_GROUP_LIMIT];
+    uint32_t n, blocks; /* members, and blocks of them all */
+    uint32_t has_tail, reserved;
+    ct_args args[CT_GROUP_LIMIT + 1]; /* the tail is args[n] */
 } ct_group;
 
-/* In group.cu: void(ct_group). Its grid is the sum of the members' blocks, its shared memory the most of any. */
+/* In group.cu: void(ct_group). Its shared memory is the most that any of them wants. */
 extern const void *const ct_cuda_group;
 
 /* In gemm.cu: void(ct_args), what follows a product that a library left in C. */

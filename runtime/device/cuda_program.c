@@ -141,27 +141,33 @@ static void add_product(cuda_device *d, cuda_program *p, ct_launch *l, uint32_t 
     node->grid = grid_of(d, l->args.blocks);
 }
 
-static void add_group(cuda_device *d, cuda_program *p, const ct_code *code, const uint32_t *members, uint32_t n)
+/* A node that is to be one grid for several launches. */
+static ct_group *make_group(cuda_program *p, cuda_node *node)
 {
     ct_group *group = &p->groups[p->n_groups++];
-    uint64_t blocks = 0;
-    uint32_t shared_bytes = 0;
-    float ns = 0;
-    group->n = n;
-    for (uint32_t i = 0; i < n; i++) {
-        const ct_args *a = &code->launches[members[i]].args;
-        const uint32_t wanted = ct_cuda_kernels[a->kernel]->shared_bytes[a->dtype];
-        group->args[i] = *a;
-        blocks += a->blocks;
-        ns += estimate(d, &code->launches[members[i]]);
-        if (wanted > shared_bytes) shared_bytes = wanted;
-    }
-    cuda_node *node = add_node(p, members[0]);
     node->function = ct_cuda_group;
     node->argument = group;
-    node->grid = grid_of(d, blocks);
-    node->shared_bytes = shared_bytes;
-    node->ns = ns;
+    return group;
+}
+
+static void join_group(cuda_device *d, cuda_node *node, ct_args *place, const ct_launch *l)
+{
+    const uint32_t wanted = ct_cuda_kernels[l->args.kernel]->shared_bytes[l->args.dtype];
+    *place = l->args;
+    node->ns += estimate(d, l);
+    if (wanted > node->shared_bytes) node->shared_bytes = wanted;
+}
+
+static void add_group(cuda_device *d, cuda_program *p, const ct_code *code, const uint32_t *members, uint32_t n)
+{
+    cuda_node *node = add_node(p, members[0]);
+    ct_group *group = make_group(p, node);
+    for (; group->n < n; group->n++) {
+        const ct_launch *l = &code->launches[members[group->n]];
+        group->blocks += l->args.blocks;
+        join_group(d, node, &group->args[group->n], l);
+    }
+    node->grid = grid_of(d, group->blocks);
 }
 
 #define LEAST_BRANCH_NS 10000 /* a fork and its join cost some microseconds */
@@ -186,6 +192,8 @@ static void make_branches(cuda_program *p, uint32_t first)
     p->nodes[p->n_nodes - 1].joins = true;
 }
 
+enum { IS_TAIL = 1 }; /* schedule of a launch: a node before it does it */
+
 static bool may_group(const ct_args *a) { return ct_cuda_kernels[a->kernel]->groups >> a->dtype & 1; }
 
 /* Launches [first, first + n) depend on none of each other: those that a group kernel holds share grids. */
@@ -195,7 +203,7 @@ static ct_status add_run(cuda_device *d, cuda_program *p, ct_code *code, uint32_
     const uint32_t first_node = p->n_nodes;
     for (uint32_t i = first; i < first + n; i++) {
         ct_launch *l = &code->launches[i];
-        if (l->args.blocks == 0) continue;
+        if (l->args.blocks == 0 || l->schedule == IS_TAIL) continue;
         ct_product *product = NULL;
         if (l->args.kernel == CT_KERNEL_gemm) CT_TRY(d, ct_product_make(d->library, &l->args, d->capture, &product));
         if (product) {
@@ -213,6 +221,34 @@ static ct_status add_run(cuda_device *d, cuda_program *p, ct_code *code, uint32_
     if (n_members > 1) add_group(d, p, code, members, n_members);
     make_branches(p, first_node);
     return CT_OK;
+}
+
+/* A launch of one block behind a node that a group kernel could be: that goes on with it, and a node is
+ * saved. `next` is the run behind; what is before the last node has passed when that ends. */
+static void add_tail(cuda_device *d, cuda_program *p, ct_code *code, uint32_t next, uint32_t n)
+{
+    cuda_node *node = p->n_nodes ? &p->nodes[p->n_nodes - 1] : NULL;
+    if (!node || node->product || node->lane || node->joins) return;
+    const ct_launch *last = &code->launches[node->launch];
+    const bool alone = node->function == ct_cuda_kernels[last->args.kernel]->function[last->args.dtype];
+    const bool grouped = node->function == ct_cuda_group;
+    if (grouped ? ((ct_group *)node->argument)->has_tail : !alone || !may_group(&last->args)) return;
+    for (uint32_t i = next; i < next + n; i++) {
+        ct_launch *l = &code->launches[i];
+        if (l->args.blocks != 1 || !may_group(&l->args)) continue;
+        ct_group *group = node->argument;
+        if (!grouped) {
+            group = make_group(p, node);
+            group->n = 1;
+            group->blocks = last->args.blocks;
+            group->args[0] = last->args;
+        }
+        group->has_tail = 1;
+        join_group(d, node, &group->args[group->n], l);
+        if (node->shared_bytes < CT_TURN_BYTES) node->shared_bytes = CT_TURN_BYTES;
+        l->schedule = IS_TAIL;
+        return;
+    }
 }
 
 static ct_status out_of_memory(cuda_device *d)
@@ -236,8 +272,11 @@ ct_status ct_cuda_prepare(cuda_device *d, ct_code *code)
         a->ticket = code->tickets + i;
     }
     ct_status status = CT_OK;
-    for (uint32_t i = 0; !status && i < n; i += code->launches[i].run)
+    for (uint32_t i = 0, next; !status && i < n; i = next) {
+        next = i + code->launches[i].run;
         status = add_run(d, p, code, i, code->launches[i].run);
+        if (!status && next < n) add_tail(d, p, code, next, code->launches[next].run);
+    }
     code->n_nodes = p->n_nodes;
     return status;
 }

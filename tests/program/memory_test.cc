@@ -36,7 +36,7 @@ void expect_steady(const std::function<void(Trainer &)> &run)
     run(t); // a replay may prepare something once
     const ct_stats before = stats_of(t.ctx);
     const int64_t process = resident();
-    for (int i = 0; i < (on_stand_in() ? 500 : n_steps) / 100; i++) run(t);
+    for (int i = 0; i < (on_stand_in() ? 200 : n_steps) / 100; i++) run(t);
     const ct_stats after = stats_of(t.ctx);
     EXPECT_EQ(after.pool_in_use, before.pool_in_use);
     EXPECT_EQ(after.pool_peak, before.pool_peak);

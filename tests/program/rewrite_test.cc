@@ -68,8 +68,10 @@ TEST_F(Rewrites, ZeroGradAndAccumulate_AreFree)
             ct_backward(ctx, ct_mse_loss(ctx, ct_matmul(ctx, x, w), target, CT_REDUCE_MEAN));
         });
     };
-    EXPECT_EQ(step(true), 3) << "the product, the loss with its gradient, the product of the gradient";
-    EXPECT_EQ(step(false), 3);
+    // The product, the loss with its gradient, the product of the gradient; on a GPU the loss is the product's tail.
+    const int64_t expected = devices().front().device == CT_DEVICE_CPU ? 3 : 2;
+    EXPECT_EQ(step(true), expected);
+    EXPECT_EQ(step(false), expected);
 }
 
 TEST_F(Rewrites, AnMlpTraining_HasNoLaunchTooMany)
@@ -79,8 +81,8 @@ TEST_F(Rewrites, AnMlpTraining_HasNoLaunchTooMany)
     Trainer t(options);
     t.step(2);
     // Gather; two linears; cross-entropy; dW2, db2, dH with relu's mask, dW1, db1; Adam.
-    // A GPU plays {dH, dW2, db2} and {dW1, db1} in a grid each.
-    EXPECT_EQ(stats_of(t.ctx).nodes, devices().front().device == CT_DEVICE_CPU ? 10 : 7);
+    // A GPU plays {dH, dW2, db2} and {dW1, db1} in a grid each, and the loss, here one block, behind the second linear.
+    EXPECT_EQ(stats_of(t.ctx).nodes, devices().front().device == CT_DEVICE_CPU ? 10 : 6);
 }
 
 } // namespace
