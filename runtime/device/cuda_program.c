@@ -25,7 +25,8 @@ typedef struct cuda_program {
     cuda_node *nodes;
     uint32_t n_nodes, n_groups;
     ct_group *groups;
-    bool played; /* once, launch by launch */
+    bool played;    /* once, launch by launch                          */
+    bool graphless; /* the card had no memory for a graph: no new try   */
     cudaGraphExec_t step, steps;
 } cuda_program;
 
@@ -205,7 +206,10 @@ static ct_status add_run(cuda_device *d, cuda_program *p, ct_code *code, uint32_
         ct_launch *l = &code->launches[i];
         if (l->args.blocks == 0 || l->schedule == IS_TAIL) continue;
         ct_product *product = NULL;
-        if (l->args.kernel == CT_KERNEL_gemm) CT_TRY(d, ct_product_make(d->library, &l->args, d->capture, &product));
+        if (l->args.kernel == CT_KERNEL_gemm) {
+            const cudaError_t error = ct_product_make(d->library, &l->args, d->capture, &product);
+            if (error) return ct_cuda_failed(d, "cublasLt", error);
+        }
         if (product) {
             add_product(d, p, l, i, product);
         } else if (!may_group(&l->args)) {
@@ -336,7 +340,8 @@ static ct_status set_scalars(cuda_device *d, const ct_code *code, const ct_scala
             batch.slot[batch.n] = changes[i].slot;
             batch.value[batch.n] = (ct_scalar){.f64 = changes[i].value, .f32 = (float)changes[i].value};
         }
-        CT_TRY(d, launch_kernel(ct_cuda_set_scalars, &batch, 1, 0, d->stream));
+        const cudaError_t error = launch_kernel(ct_cuda_set_scalars, &batch, 1, 0, d->stream);
+        if (error) return ct_cuda_failed(d, "cudaLaunchKernelExC set_scalars", error);
         d->base.launches++;
     }
     return CT_OK;
@@ -345,8 +350,8 @@ static ct_status set_scalars(cuda_device *d, const ct_code *code, const ct_scala
 ct_status ct_cuda_try_kernel(cuda_device *d)
 {
     ct_scalar_batch none = {.n = 0};
-    CT_TRY(d, launch_kernel(ct_cuda_set_scalars, &none, 1, 0, d->stream));
-    return CT_OK;
+    const cudaError_t error = launch_kernel(ct_cuda_set_scalars, &none, 1, 0, d->stream);
+    return error ? ct_cuda_failed(d, "cudaLaunchKernelExC set_scalars", error) : CT_OK;
 }
 
 static ct_status play_list(cuda_device *d, const ct_code *code)
@@ -376,9 +381,11 @@ static ct_status make_graphs(cuda_device *d, const ct_code *code, int64_t n)
     cuda_program *p = code->prepared;
     const int64_t unrolled = unrolled_steps(p);
     ct_status status = CT_OK;
+    if (p->graphless) return CT_OK;
     if (!p->steps && unrolled && n >= 4 * unrolled) status = capture(d, code, unrolled, &p->steps);
     if (!status && !p->step) status = capture(d, code, 1, &p->step);
-    return status == CT_ERR_MEMORY ? CT_OK : status;
+    p->graphless = status == CT_ERR_MEMORY;
+    return p->graphless ? CT_OK : status;
 }
 
 static ct_status play_graphs(cuda_device *d, const ct_code *code, int64_t n)
@@ -395,13 +402,11 @@ static ct_status play(cuda_device *d, const ct_code *code, int64_t n, const ct_s
                       uint32_t n_changes)
 {
     const cuda_program *p = code->prepared;
-    const bool by_list = d->eager || !p->played;
-    const int64_t listed = p->n_nodes == 0 ? 0 : d->eager ? n : by_list && n > 0 ? 1 : 0;
     ct_status status = set_scalars(d, code, changes, n_changes);
-    for (int64_t i = 0; !status && i < listed; i++) status = play_list(d, code);
-    if (status || p->n_nodes == 0 || n == listed) return status;
-    status = make_graphs(d, code, n - listed);
-    return status ? status : play_graphs(d, code, n - listed);
+    if (p->n_nodes == 0) return status;
+    for (; !status && n > 0 && (d->eager || !p->played); n--) status = play_list(d, code);
+    if (!status && n > 0) status = make_graphs(d, code, n);
+    return status ? status : play_graphs(d, code, n);
 }
 
 /* What has gone out cannot be taken back: so a failure here is one of the device, and stands. */

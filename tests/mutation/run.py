@@ -20,7 +20,8 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # For speed: no optimisation, no debug information, no warnings (mutants leave variables unused), no matrix
 # library, and, as the processor has no name that CMakeLists.txt knows, one instruction set.
-CONFIGURE = ["-G", "Ninja", "-DCUTAPE_CUDA=OFF", "-DCUTAPE_SIMT=OFF", "-DCUTAPE_EXAMPLES=OFF", "-DCUTAPE_BENCHMARKS=OFF", "-DCUTAPE_BLAS=NONE",
+CONFIGURE = ["-G", "Ninja", "-DCUTAPE_CUDA=OFF", "-DCUTAPE_SIMT=OFF", "-DCUTAPE_EXAMPLES=OFF",
+             "-DCUTAPE_BENCHMARKS=OFF", "-DCUTAPE_BLAS=NONE",
              "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_C_FLAGS_DEBUG=-O0 -w", "-DCMAKE_CXX_FLAGS_DEBUG=-O0 -w",
              "-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=generic"]
 SECONDS_PER_RUN = 60
