@@ -92,7 +92,7 @@ typedef struct ct_config {
     size_t pool_bytes;         /* hard limit of the pool, in bytes; 0: grows on demand                 */
     uint64_t seed;             /* of ct_rand, ct_randn, ct_dropout, initial weights and shuffling      */
     int32_t math;              /* CT_MATH_*                                                            */
-    bool eager;                /* play every op as it is recorded (debugging)                          */
+    bool eager;                /* play every op as it is recorded, and wait for it (debugging)         */
     bool detect_anomaly;       /* play record by record; name the first op that makes a NaN or an Inf
                                   out of finite inputs (CT_ERR_NUMERIC)                                */
     void *stream;              /* a cudaStream_t to work on; NULL: a stream of our own                 */
