@@ -44,7 +44,7 @@ typedef struct ct_group {
     ct_args args[CT_GROUP_LIMIT + 1]; /* the tail is args[n] */
 } ct_group;
 
-/* In group.cu: void(ct_group). Its shared memory is the most that any of them wants. */
+/* In group.cu: void(ct_group), a grid of `blocks`. Its shared memory is the most that any of them wants. */
 extern const void *const ct_cuda_group;
 
 /* In gemm.cu: void(ct_args), what follows a product that a library left in C. */

@@ -28,18 +28,16 @@ static __device__ __forceinline__ void member_body(const ct_args &a, uint32_t bl
 #undef BODY
 }
 
+/* A block of the grid is one virtual block: a loop over them would cost the bodies registers. */
 extern "C" __global__ void __launch_bounds__(CT_THREADS, 2) ct_group_launch(const __grid_constant__ ct_group group)
 {
-    uint32_t member = 0, first = 0; /* of the member */
-    for (uint32_t block = blockIdx.x; block < group.blocks; block += gridDim.x) {
-        while (block - first >= group.args[member].blocks) first += group.args[member++].blocks;
-        if (block != blockIdx.x) __syncthreads(); /* the block before may still read shared memory */
-        /* One call, for the member and then for the tail: the bodies are there once. */
-        for (uint32_t run = member, at = block - first;; run = group.n, at = 0) {
-            member_body(group.args[run], at, ct_shared);
-            if (run == group.n || !group.has_tail) break;
-            if (!ct_ends_last(group.args[group.n].ticket, group.blocks, ct_shared)) break;
-        }
+    uint32_t member = 0, block = blockIdx.x;
+    while (block >= group.args[member].blocks) block -= group.args[member++].blocks;
+    /* One call, for the member and then for the tail: the bodies are there once. */
+    for (;; member = group.n, block = 0) {
+        member_body(group.args[member], block, ct_shared);
+        if (member == group.n || !group.has_tail) break;
+        if (!ct_ends_last(group.args[group.n].ticket, group.blocks, ct_shared)) break;
     }
 }
 

@@ -168,7 +168,7 @@ static void add_group(cuda_device *d, cuda_program *p, const ct_code *code, cons
         group->blocks += l->args.blocks;
         join_group(d, node, &group->args[group->n], l);
     }
-    node->grid = grid_of(d, group->blocks);
+    node->grid = group->blocks;
 }
 
 #define LEAST_BRANCH_NS 10000 /* a fork and its join cost some microseconds */
@@ -246,6 +246,7 @@ static void add_tail(cuda_device *d, cuda_program *p, ct_code *code, uint32_t ne
             group->n = 1;
             group->blocks = last->args.blocks;
             group->args[0] = last->args;
+            node->grid = group->blocks;
         }
         group->has_tail = 1;
         join_group(d, node, &group->args[group->n], l);

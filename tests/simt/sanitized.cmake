@@ -3,6 +3,7 @@
 # SOURCE, WORK: folders. GENERATOR: of the build.
 
 execute_process(COMMAND ${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK} -G ${GENERATOR} -DCMAKE_BUILD_TYPE=RelWithDebInfo
+                        "-DCMAKE_C_FLAGS_RELWITHDEBINFO=-O1 -g1" "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1"
                         -DCUTAPE_SANITIZE=address,undefined,float-cast-overflow -DCUTAPE_CUDA=OFF
                         -DCUTAPE_EXAMPLES=OFF -DCUTAPE_BENCHMARKS=OFF -DBUILD_TESTING=ON
                 COMMAND_ERROR_IS_FATAL ANY OUTPUT_QUIET)
