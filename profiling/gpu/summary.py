@@ -28,7 +28,7 @@ PROMISES = [
     ("training", "784-128-10, launches", "value", 1),
     ("training", "784-128-10, cutape host", "us", 5),
     ("training", "784-128-10, cutape replay", "us", 25),
-    ("training", "32-64-64-1, nodes", "value", 11),
+    ("training", "32-64-64-1, nodes", "value", 8),
     ("training", "32-64-64-1, launches", "value", 1),
     ("training", "32-64-64-1, cutape host", "us", 5),
     ("training", "32-64-64-1, cutape replay", "us", 25),

@@ -107,18 +107,8 @@ Values losses_on(const DeviceChoice &device)
     const Mlp mlp = make_mlp(ctx, {20, 33, 17, 7}, mlp_config);
     ct_adam_config adam_config;
     ct_adamw_defaults(&adam_config);
-    ct_optimizer *raw_adam = nullptr;
-    ctx.check(ct_adam_create(ctx, ct_mlp_params(mlp.get()), &adam_config, &raw_adam), "ct_adam_create");
-    const Optimizer adam(raw_adam);
-    const Values x = Stream(5).draw(160 * 20), y = Stream(6).classes(160, 7);
-    const std::vector<float> features(x.begin(), x.end());
-    const std::vector<int64_t> labels(y.begin(), y.end());
-    const int64_t width = 20;
-    ct_dataset *raw_data = nullptr;
-    ctx.check(
-        ct_dataset_create(ctx, 160, CT_F32, 1, &width, features.data(), CT_I64, 0, nullptr, labels.data(), &raw_data),
-        "ct_dataset_create");
-    const Dataset data(raw_data);
+    const Optimizer adam = make_adam(ctx, mlp, &adam_config);
+    const Dataset data = make_dataset(ctx, 20, Stream(5).draw(160 * 20), Stream(6).classes(160, 7));
     ct_loader_config loader_config = {};
     loader_config.batch = 32;
     loader_config.shuffle = true;

@@ -40,6 +40,25 @@ inline Mlp make_mlp(Context &ctx, const std::vector<int64_t> &widths, ct_mlp_con
     return Mlp(mlp);
 }
 
+inline Optimizer make_adam(Context &ctx, const Mlp &mlp, const ct_adam_config *config = nullptr)
+{
+    ct_optimizer *adam = nullptr;
+    ctx.check(ct_adam_create(ctx, ct_mlp_params(mlp.get()), config, &adam), "ct_adam_create");
+    return Optimizer(adam);
+}
+
+// Rows of `width` floats, each with a class.
+inline Dataset make_dataset(Context &ctx, int64_t width, const std::vector<double> &x, const std::vector<double> &y)
+{
+    const std::vector<float> features(x.begin(), x.end());
+    const std::vector<int64_t> labels(y.begin(), y.end());
+    ct_dataset *data = nullptr;
+    ctx.check(ct_dataset_create(ctx, static_cast<int64_t>(y.size()), CT_F32, 1, &width, features.data(), CT_I64, 0,
+                                nullptr, labels.data(), &data),
+              "ct_dataset_create");
+    return Dataset(data);
+}
+
 inline Loader make_loader(Context &ctx, const Dataset &data, const ct_loader_config &config)
 {
     ct_loader *loader = nullptr;

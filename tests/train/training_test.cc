@@ -108,18 +108,8 @@ TEST(TrainingBits, RecordedReplayedAndSplit_AreTheSame)
         config.activation = CT_ACT_GELU;
         config.dropout = 0.25;
         const Mlp mlp = make_mlp(ctx, {20, 33, 7}, config);
-        ct_optimizer *raw = nullptr;
-        ctx.check(ct_adam_create(ctx, ct_mlp_params(mlp.get()), nullptr, &raw), "ct_adam_create");
-        const Optimizer adam(raw);
-        const Values x = Stream(5).draw(40 * 20), y = Stream(6).classes(40, 7);
-        const std::vector<float> features(x.begin(), x.end());
-        const std::vector<int64_t> labels(y.begin(), y.end());
-        const int64_t twenty = 20;
-        ct_dataset *raw_data = nullptr;
-        ctx.check(ct_dataset_create(ctx, 40, CT_F32, 1, &twenty, features.data(), CT_I64, 0, nullptr, labels.data(),
-                                    &raw_data),
-                  "ct_dataset_create");
-        const Dataset data(raw_data);
+        const Optimizer adam = make_adam(ctx, mlp);
+        const Dataset data = make_dataset(ctx, 20, Stream(5).draw(40 * 20), Stream(6).classes(40, 7));
         ct_loader_config loader_config = {};
         loader_config.batch = 8;
         loader_config.shuffle = true;
@@ -132,14 +122,14 @@ TEST(TrainingBits, RecordedReplayedAndSplit_AreTheSame)
             }
             ct_tensor tx, ty;
             ctx.check(ct_loader_next(loader.get(), &tx, &ty), "ct_loader_next");
-            ctx.check(ct_optimizer_zero_grad(raw), "ct_optimizer_zero_grad");
+            ctx.check(ct_optimizer_zero_grad(adam.get()), "ct_optimizer_zero_grad");
             const ct_tensor logits = ct_mlp_forward(mlp.get(), tx);
             if (way == 2) ctx.read(logits);
             const ct_tensor loss = ct_cross_entropy(ctx, logits, ty, 0.1, -100, CT_REDUCE_MEAN);
             if (way == 2) ct_item(ctx, loss);
             ctx.check(ct_backward(ctx, loss), "ct_backward");
             ctx.check(ct_clip_grad_norm(ct_mlp_params(mlp.get()), 0.5, nullptr), "ct_clip_grad_norm");
-            ctx.check(ct_optimizer_step(raw), "ct_optimizer_step");
+            ctx.check(ct_optimizer_step(adam.get()), "ct_optimizer_step");
             ctx.end_step();
         }
         for (const char *name : {"layers.0.weight", "layers.0.bias", "layers.1.weight", "layers.1.bias"}) {
