@@ -99,6 +99,37 @@ TEST_F(CudaCalls, EachFailingInTurn_IsAnError_AndNothingLeaks)
     }
 }
 
+// A product that the library makes; where a call of it fails, it is our own that answers, or an error.
+TEST_F(CudaCalls, EachOfALargeProductFailingInTurn_IsAnErrorOrChangesNothing)
+{
+    const int64_t n = 320, shape[] = {n, n};
+    const std::vector<float> ones(static_cast<size_t>(n * n), 1);
+    const auto corner = [&](uint64_t failing, uint64_t &made) {
+        const ct_config c = device_config();
+        ct_context *ctx = nullptr;
+        EXPECT_EQ(ct_create(&c, &ctx), CT_OK);
+        const ct_tensor x = ct_leaf(ctx, CT_F32, 2, shape, ones.data());
+        fail_call(failing, cudaErrorInvalidValue);
+        const uint64_t first = calls();
+        const double mean = ct_item(ctx, ct_mean(ctx, ct_matmul(ctx, x, x), 0, nullptr, false));
+        made = calls() - first;
+        fail_call(0, 0);
+        EXPECT_TRUE(ct_error(ctx) == CT_OK ? mean == n : ct_error(ctx) == CT_ERR_DEVICE)
+            << "call " << failing << ": " << mean << ", " << ct_error_message(ctx);
+        ct_destroy(ctx);
+        heal();
+    };
+    uint64_t made = 0, failing = 0;
+    corner(0, made);
+    EXPECT_GT(made, 40u) << "the library was not asked";
+    const size_t before = objects();
+    do {
+        corner(++failing, made);
+        ASSERT_EQ(objects(), before) << "call " << failing << " leaks";
+    } while (made >= failing && failing < 400);
+    take_report();
+}
+
 // Memory may run out in any call of a step; it is then as if the step had not been recorded.
 TEST_F(CudaCalls, AMemoryErrorThatIsCleared_LosesNothing)
 {
