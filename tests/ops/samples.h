@@ -1,4 +1,4 @@
-// The samples of the golden file (tests/golden/generate.py), and how to run one:
+// The samples of the golden files (tests/golden/generate.py), and how to run one:
 // a registry from op name to the call. Every test of all ops iterates over these.
 #ifndef CUTAPE_TESTS_SAMPLES_H
 #define CUTAPE_TESTS_SAMPLES_H
@@ -12,7 +12,9 @@
 #include <string>
 #include <vector>
 
-// A tensor of the file. Its dtype may be "real": f32 or f64, as the test runs it.
+ct_dtype dtype_of(const std::string &name); // f32, f64, i32, u8, i64
+
+// A tensor of a file. Its dtype may be "real": f32 or f64, as the test runs it.
 struct Array {
     std::string dtype;
     std::vector<int64_t> shape;
@@ -49,7 +51,7 @@ struct Sample {
 
 // Throws std::runtime_error with file and line if the file is missing or malformed.
 std::vector<Sample> read_samples(const std::string &path);
-const std::vector<Sample> &samples(); // of CT_GOLDEN_DIR/ops.txt.gz, read once
+const std::vector<Sample> &samples(); // of all files in CT_GOLDEN_DIR/ops, read once
 
 std::set<std::string> registered_ops(); // ops that apply() knows
 std::set<std::string> sampled_ops();    // ops with at least one sample
