@@ -34,6 +34,13 @@ static void import_values(ct_context *ctx, ct_plan *p)
     }
 }
 
+/* A record keeps its number through planning: rewrites take records out, and never move one. */
+static uint32_t source_of(const ct_tape *t, const ct_record *r)
+{
+    if (r->source == CT_NO_RECORD || r->source < t->first_record) return CT_NO_RECORD;
+    return (uint32_t)(r->source - t->first_record);
+}
+
 static void import_records(ct_context *ctx, ct_plan *p)
 {
     const ct_tape *t = ctx->tape;
@@ -51,7 +58,8 @@ static void import_records(ct_context *ctx, ct_plan *p)
                                          .n_out = r->n_out,
                                          .operand = (uint32_t)(r->operand - first_operand),
                                          .attr = (uint32_t)(r->attr - first_attr),
-                                         .scalar = (uint32_t)(r->scalar - t->first_scalar)};
+                                         .scalar = (uint32_t)(r->scalar - t->first_scalar),
+                                         .source = source_of(t, r)};
         for (uint32_t i = 0; i < r->n_in + r->n_out; i++) {
             const ct_operand *o = &t->operands[r->operand + i];
             uint32_t value = value_of(ctx, p, o->ref);

@@ -39,6 +39,8 @@ typedef struct ct_plan_record {
     bool adds;    /* adds into its output (a product that accumulates)             */
     bool aliased; /* its output shares the input's bytes: nothing to launch        */
     uint32_t n_in, n_out, operand, attr, scalar;
+    uint32_t source; /* the record of this plan whose gradient rule recorded it; CT_NO_RECORD: none, or of an
+                        earlier segment */
     size_t scratch_bytes, scratch_offset;
     void *scratch;
 } ct_plan_record;

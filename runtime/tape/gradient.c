@@ -191,9 +191,11 @@ static bool sweep_record(sweep *s, uint32_t index)
     if (r.n_attr) memcpy(a.attr, &t->attrs[r.attr], r.n_attr * sizeof *a.attr);
     if (r.n_scalar) memcpy(a.scalar, &t->scalars[r.scalar], r.n_scalar * sizeof *a.scalar);
 
+    t->sweeping_record = index;
     op->vjp(ctx, &a);
     for (uint32_t i = 0; i < r.n_in && !ctx->status; i++)
         if (needs[i] && a.gin[i].bits) contribute(s, refs[i], a.gin[i]);
+    t->sweeping_record = CT_NO_RECORD;
     ct_free(ctx, many);
     if (ctx->status) return false;
     if (!s->retain) ctx->tape->records[index].flags |= CT_RECORD_SWEPT;

@@ -17,6 +17,7 @@ ct_status ct_tape_open(ct_context *ctx)
     ctx->tape = tape;
     tape->step = tape->segment = 1;
     tape->random_counter = CT_REF_NONE;
+    tape->sweeping_record = CT_NO_RECORD;
     tape->n_key = CT_KEY_HEADER;
     snprintf(tape->why_not, sizeof tape->why_not, "no step has ended yet");
     return CT_OK;
@@ -118,7 +119,8 @@ static ct_record *append(ct_context *ctx, const ct_entry *e)
                      .n_out = e->n_out,
                      .operand = (uint32_t)t->n_operands,
                      .attr = (uint32_t)t->n_attrs,
-                     .scalar = (uint32_t)t->n_scalars};
+                     .scalar = (uint32_t)t->n_scalars,
+                     .source = t->sweeping_record};
     bool grad = false;
     ct_operand *operands = &t->operands[t->n_operands];
     size_t header = t->n_key++;
@@ -309,6 +311,7 @@ void ct_tape_drop(ct_context *ctx)
         snprintf(t->why_not, sizeof t->why_not, "the step failed");
     }
     t->sweeping = t->sweep_keeps = false;
+    t->sweeping_record = CT_NO_RECORD;
     next_step(ctx);
 }
 

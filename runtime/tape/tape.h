@@ -34,7 +34,9 @@ typedef struct ct_record {
     uint32_t operand; /* first of n_in inputs, then n_out outputs, in operands[] */
     uint32_t attr;    /* first in attrs[]: integers, part of the key             */
     uint32_t scalar;  /* first in scalars[]: slots of the device's scalar table  */
+    uint32_t source;  /* the record whose gradient rule recorded it, by its number in the step; CT_NO_RECORD */
 } ct_record;
+#define CT_NO_RECORD UINT32_MAX
 
 enum { CT_PHASE_FORWARD = 0, CT_PHASE_BACKWARD, CT_PHASE_UPDATE, CT_PHASE_DATA };
 
@@ -91,6 +93,7 @@ typedef struct ct_tape {
     size_t sweep_leaves_capacity;
     uint32_t sweep, path;       /* serials of the last sweep, the last ct_gradients */
     bool sweeping, sweep_keeps; /* rules are recording; with CT_CREATE_GRAPH       */
+    uint32_t sweeping_record;   /* whose rule is recording; CT_NO_RECORD if none's */
     int random_records;         /* in this step, in training mode                  */
     ct_ref random_counter;      /* leaf: steps with random records                 */
     ct_named_value *names;      /* of step values that were given one              */
