@@ -13,22 +13,6 @@ static ct_status missing_call(ct_context *ctx, const char *name)
     return ct_report(ctx, CT_ERR_UNSUPPORTED, "%s: is not in this version", name);
 }
 
-#define REDUCTION(name)                                                                                                \
-    ct_tensor ct_##name(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim)                       \
-    {                                                                                                                  \
-        (void)x, (void)n_dims, (void)dims, (void)keepdim;                                                              \
-        return missing_op(ctx, #name);                                                                                 \
-    }
-REDUCTION(amax)
-REDUCTION(amin)
-REDUCTION(logsumexp)
-
-ct_tensor ct_var(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim, int64_t correction)
-{
-    (void)x, (void)n_dims, (void)dims, (void)keepdim, (void)correction;
-    return missing_op(ctx, "var");
-}
-
 ct_tensor ct_slice(ct_context *ctx, ct_tensor x, int dim, int64_t start, int64_t stop)
 {
     (void)x, (void)dim, (void)start, (void)stop;

@@ -189,28 +189,33 @@ CT_API ct_tensor ct_where(ct_context *ctx, ct_tensor cond, ct_tensor a, ct_tenso
 
 /* ---- reductions: over the n_dims dims listed, all of them when dims is NULL or n_dims is 0 ------------ */
 
-/* A reduced dim is dropped from the shape of y, or kept with size 1 if keepdim. Sums are added in an order
- * that depends on the shape alone. CT_ERR_ARGUMENT: a dim out of range or listed twice. Below, N is the
- * number of elements that go into one of y, and dy and y stand for their values broadcast back to the
- * shape of x. */
+/* A reduced dim is dropped from the shape of y, or kept with size 1 if keepdim. Elements are combined in an
+ * order that depends on the shape alone. CT_ERR_ARGUMENT: a dim out of range or listed twice; CT_ERR_DTYPE: x is
+ * not F32 or F64. Below, N is the number of elements that go into one of y, and dy and y stand for their
+ * values broadcast back to the shape of x. */
 
-/* y = sum of x;  dx = dy. */
+/* y = sum of x;  dx = dy. Of nothing: 0. */
 CT_API ct_tensor ct_sum(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim);
 
-/* y = sum of x / N;  dx = dy / N. */
+/* y = sum of x / N;  dx = dy / N. Of nothing: NaN. */
 CT_API ct_tensor ct_mean(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim);
 
-/* y = largest x;  dx = dy [x = y] / (number of x equal to y): ties share equally. */
+/* y = largest x;  dx = dy [x = y] / (number of x equal to y): ties share equally. A NaN counts as largest; its
+ * gradient is NaN. CT_ERR_SHAPE: a reduced dim is empty. */
 CT_API ct_tensor ct_amax(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim);
 
-/* y = smallest x;  dx = dy [x = y] / (number of x equal to y): ties share equally. */
+/* y = smallest x;  dx = dy [x = y] / (number of x equal to y): ties share equally. A NaN counts as smallest; its
+ * gradient is NaN. CT_ERR_SHAPE: a reduced dim is empty. */
 CT_API ct_tensor ct_amin(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim);
 
-/* y = ln sum e^x, without overflow;  dx = dy e^(x - y). */
+/* y = ln sum e^x, without overflow for any finite x;  dx = dy e^(x - y). Of nothing, or where all x are -inf:
+ * y = -inf; where one is inf: y = inf. As in torch, dx is NaN where x and y are the same infinity. */
 CT_API ct_tensor ct_logsumexp(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim);
 
-/* y = sum (x - mean)^2 / (N - correction);  dx = 2 dy (x - mean) / (N - correction). correction 1 is
- * torch's default; 0 divides by N. As in torch, y is NaN or inf where N <= correction. */
+/* y = sum (x - mean)^2 / max(N - correction, 0);  dx = 2 dy (x - mean) / max(N - correction, 0). correction 1
+ * is torch's default; 0 divides by N. The mean is subtracted before squaring, so that nothing cancels. Where
+ * N <= correction, y is inf, or NaN if all x are equal, as in torch; dx is then infinite or NaN too. Of nothing:
+ * NaN. CT_ERR_ARGUMENT: correction < 0. */
 CT_API ct_tensor ct_var(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim, int64_t correction);
 
 /* y = index along dim of the largest x, the first of equals; I32, with dim dropped. No gradient.

@@ -1,11 +1,19 @@
-/* Reductions: sums over all, over rows, over columns, over alternating dims; argmax.
+/* Reductions: over all, over rows, over columns, over alternating dims; argmax.
  *
- * Orders are fixed. A long sum is cut into parts by its length alone; within a part
- * sixteen lanes add every sixteenth element and are then added in order.
+ * Orders are fixed. A long line is cut into parts by its length alone; within a part
+ * sixteen lanes take every sixteenth element and are then combined in order.
+ *
+ * Sums are one pass (reduce.inc). The other reductions are folds (fold.inc): a chunk of elements is gone over
+ * twice while it is in the first-level cache, for its pivot (the largest; the mean) and for the
+ * sum around it, and the chunks are merged. So x is read from memory once, no exponential
+ * overflows, and a variance does not cancel.
  */
 #include "cpu.h"
+#include "vmath.h"
 
 #define LANES 16
+#define COLUMNS 64 /* of a block                              */
+#define CHUNK 4096 /* elements that a fold goes over at once  */
 
 /* About 4,096 elements a block, and whole rows. */
 static int64_t rows_a_block(const ct_args *a)
@@ -25,10 +33,32 @@ static uint32_t grid_rows(const ct_args *a) { return (uint32_t)((a->m + rows_a_b
 static uint32_t grid_columns(const ct_args *a)
 {
     int64_t columns = a->k ? a->k : a->m, outer = a->k ? a->m : 1;
-    return (uint32_t)(outer * ((columns + 63) / 64));
+    return (uint32_t)(outer * ((columns + COLUMNS - 1) / COLUMNS));
 }
 
 const ct_cpu_kernel CT_CPU(reduce_all) = {.grid = grid_parts, .body = CT_BOTH(sum_part), .finish = CT_BOTH(add_parts)};
 const ct_cpu_kernel CT_CPU(reduce_rows) = {.grid = grid_rows, .body = CT_BOTH(sum_rows)};
 const ct_cpu_kernel CT_CPU(reduce_columns) = {.grid = grid_columns, .body = CT_BOTH(sum_columns)};
 const ct_cpu_kernel CT_CPU(argmax) = {.grid = ct_grid_elements_m, .body = CT_BOTH(argmax)};
+
+/* ---- folds: a kernel an op, in which the op is a constant, so that no loop branches on it ------------ */
+
+enum fold_op { FOLD_AMAX, FOLD_AMIN, FOLD_LOGSUMEXP, FOLD_VAR };
+
+#define FOLD(name, op)                                                                                                 \
+    static void N(name)(const ct_args *a, uint32_t first, uint32_t last) { N(fold)(op, a, first, last); }              \
+    static void N(name##_parts)(const ct_args *a) { N(fold_parts)(op, a); }
+#define CT_TEMPLATE "fold.inc"
+#include "both_floats.h"
+
+static uint32_t grid_fold(const ct_args *a)
+{
+    return a->i[1] ? grid_parts(a) : a->k == 1 ? grid_rows(a) : grid_columns(a);
+}
+
+#define FOLD_ENTRY(name)                                                                                               \
+    const ct_cpu_kernel CT_CPU(name) = {.grid = grid_fold, .body = CT_BOTH(name), .finish = CT_BOTH(name##_parts)};
+FOLD_ENTRY(amax)
+FOLD_ENTRY(amin)
+FOLD_ENTRY(logsumexp)
+FOLD_ENTRY(var)

@@ -73,11 +73,6 @@ template <class T> static __device__ __forceinline__ void argmax_body(const ct_a
 
 /* ---- table ------------------------------------------------------------------------------------------- */
 
-static uint32_t grid_columns(const ct_args *a)
-{
-    return a->k ? ct_grid_lines(a->m * a->k, a->n, a->k) : ct_grid_lines(a->m, alternating_count(*a), 1);
-}
-
 CT_FLOAT_KERNEL(reduce_all, ct_grid_parts, reduce_all_body, ct_reduce_bytes, CT_GROUPED)
 CT_FLOAT_KERNEL(reduce_rows, grid_rows, reduce_rows_body, ct_reduce_bytes, 0)
 CT_FLOAT_KERNEL(reduce_columns, grid_columns, reduce_columns_body, reduce_columns_bytes, CT_GROUPED)

@@ -42,6 +42,11 @@ static __host__ __device__ __forceinline__ int64_t alternating_count(const ct_ar
     return count;
 }
 
+static inline uint32_t grid_columns(const ct_args *a)
+{
+    return a->k ? ct_grid_lines(a->m * a->k, a->n, a->k) : ct_grid_lines(a->m, alternating_count(*a), 1);
+}
+
 /* Offset of index `at` among the dims that are reduced (or kept), row-major. */
 static __device__ __forceinline__ int64_t alternating_offset(const ct_args &a, bool reduced, int64_t at)
 {

@@ -1,64 +1,164 @@
-/* Reductions: sum and mean over any dims, argmax along one. */
+/* Reductions: sum, mean, amax, amin, logsumexp and var over any dims, argmax along one. */
 #include "ops/op.h"
 #include "program/lower.h"
 
-/* Attributes of sum: which dims go, as bits, and whether they stay as size 1. */
+/* Attributes of all but argmax: which dims go, as bits, and whether they stay as size 1. */
 
-static ct_tensor sum_times(ct_context *ctx, const char *name, ct_tensor x, int n_dims, const int *dims, bool keepdim,
-                           bool mean)
+typedef struct reduction {
+    ct_ref x;
+    ct_shape out;
+    int64_t attr[2];
+    int64_t count; /* elements that go into one of the output */
+} reduction;
+
+/* What a call asks for; false with the error standing. */
+static bool reduction_of(ct_context *ctx, const char *name, ct_tensor x, int n_dims, const int *dims, bool keepdim,
+                         reduction *r)
 {
     static const char *const names[] = {"x"};
-    ct_ref ref;
-    if (!ct_operands(ctx, name, 1, &x, names, &ref) || !ct_want_float(ctx, name, ref)) return (ct_tensor){0};
-    ct_shape shape = ct_shape_of(ctx, ref), out;
-    int64_t mask = 0, count = 1, kept[CT_MAX_DIMS];
+    if (!ct_operands(ctx, name, 1, &x, names, &r->x) || !ct_want_float(ctx, name, r->x)) return false;
+    ct_shape shape = ct_shape_of(ctx, r->x);
+    int64_t mask = 0, kept[CT_MAX_DIMS];
     int n_kept = 0;
     if (n_dims < 0) {
         ct_fail(ctx, CT_ERR_ARGUMENT, "%s: %d dims", name, n_dims);
-        return (ct_tensor){0};
+        return false;
     }
     if (!dims) n_dims = 0;
     for (int i = 0; i < n_dims; i++) {
         int dim;
-        if (!ct_dim(ctx, name, &shape, dims[i], &dim)) return (ct_tensor){0};
+        if (!ct_dim(ctx, name, &shape, dims[i], &dim)) return false;
         if (mask >> dim & 1) {
             ct_fail(ctx, CT_ERR_ARGUMENT, "%s: dim %d is named twice", name, dim);
-            return (ct_tensor){0};
+            return false;
         }
         mask |= (int64_t)1 << dim;
     }
     if (n_dims == 0) mask = ((int64_t)1 << CT_MAX_DIMS) - 1;
+    r->count = 1;
     for (int i = 0; i < shape.ndim; i++) {
         bool reduced = mask >> i & 1;
-        if (reduced) count *= shape.dim[i];
+        if (reduced) r->count *= shape.dim[i];
         if (!reduced || keepdim) kept[n_kept++] = reduced ? 1 : shape.dim[i];
     }
-    if (!ct_shape_make(ctx, name, (ct_dtype)shape.dtype, n_kept, kept, &out)) return (ct_tensor){0};
-    double factor = mean ? 1.0 / (double)count : 1;
-    return ct_record_unary(ctx, CT_OP_sum, ref, &out, 2, (int64_t[]){mask, keepdim}, 1, &factor);
+    r->attr[0] = mask, r->attr[1] = keepdim;
+    return ct_shape_make(ctx, name, (ct_dtype)shape.dtype, n_kept, kept, &r->out);
+}
+
+static ct_tensor record(ct_context *ctx, ct_opcode op, const reduction *r, int n_scalar, double scalar)
+{
+    return ct_record_unary(ctx, op, r->x, &r->out, 2, r->attr, n_scalar, &scalar);
 }
 
 ct_tensor ct_sum(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim)
 {
-    return sum_times(ctx, "sum", x, n_dims, dims, keepdim, false);
+    reduction r;
+    if (!reduction_of(ctx, "sum", x, n_dims, dims, keepdim, &r)) return (ct_tensor){0};
+    return record(ctx, CT_OP_sum, &r, 1, 1);
 }
 
 ct_tensor ct_mean(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim)
 {
-    return sum_times(ctx, "mean", x, n_dims, dims, keepdim, true);
+    reduction r;
+    if (!reduction_of(ctx, "mean", x, n_dims, dims, keepdim, &r)) return (ct_tensor){0};
+    return record(ctx, CT_OP_sum, &r, 1, 1.0 / (double)r.count);
+}
+
+static ct_tensor extremum(ct_context *ctx, ct_opcode op, ct_tensor x, int n_dims, const int *dims, bool keepdim)
+{
+    reduction r;
+    const char *name = ct_ops[op]->name;
+    if (!reduction_of(ctx, name, x, n_dims, dims, keepdim, &r)) return (ct_tensor){0};
+    if (r.count == 0) {
+        ct_fail(ctx, CT_ERR_SHAPE, "%s: a reduced dim of %s is empty", name, ct_ref_text(ctx, r.x));
+        return (ct_tensor){0};
+    }
+    return record(ctx, op, &r, 0, 0);
+}
+
+ct_tensor ct_amax(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim)
+{
+    return extremum(ctx, CT_OP_amax, x, n_dims, dims, keepdim);
+}
+
+ct_tensor ct_amin(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim)
+{
+    return extremum(ctx, CT_OP_amin, x, n_dims, dims, keepdim);
+}
+
+ct_tensor ct_logsumexp(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim)
+{
+    reduction r;
+    if (!reduction_of(ctx, "logsumexp", x, n_dims, dims, keepdim, &r)) return (ct_tensor){0};
+    return record(ctx, CT_OP_logsumexp, &r, 0, 0);
+}
+
+ct_tensor ct_var(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim, int64_t correction)
+{
+    reduction r;
+    if (!reduction_of(ctx, "var", x, n_dims, dims, keepdim, &r)) return (ct_tensor){0};
+    if (correction < 0) {
+        ct_fail(ctx, CT_ERR_ARGUMENT, "var: correction %lld is negative", (long long)correction);
+        return (ct_tensor){0};
+    }
+    return record(ctx, CT_OP_var, &r, 1, 1.0 / (double)(r.count > correction ? r.count - correction : 0));
+}
+
+/* ---- gradients ------------------------------------------------------------------------- */
+
+/* An output, or its adjoint, with the dims that went put back as size 1. */
+static ct_tensor restored(ct_context *ctx, const ct_adjoint *a, ct_tensor y)
+{
+    if (a->attr[1]) return y;
+    ct_shape kept = ct_tensor_shape(ctx, a->in[0]);
+    for (int i = 0; i < kept.ndim; i++)
+        if (a->attr[0] >> i & 1) kept.dim[i] = 1;
+    return ct_reshape(ctx, y, kept.ndim, kept.dim);
+}
+
+/* The same reduction of another tensor of x's shape, dims kept. */
+static ct_tensor along(ct_context *ctx, const ct_adjoint *a, ct_tensor x,
+                       ct_tensor (*reduce)(ct_context *, ct_tensor, int, const int *, bool))
+{
+    int ndim = ct_tensor_shape(ctx, x).ndim, n = 0, dims[CT_MAX_DIMS];
+    for (int i = 0; i < ndim; i++)
+        if (a->attr[0] >> i & 1) dims[n++] = i;
+    return reduce(ctx, x, n, dims, true);
 }
 
 /* dx = factor * g, repeated along the dims that went. */
 static void sum_vjp(ct_context *ctx, ct_adjoint *a)
 {
-    ct_shape x = ct_tensor_shape(ctx, a->in[0]), kept = x;
-    for (int i = 0; i < x.ndim; i++)
-        if (a->attr[0] >> i & 1) kept.dim[i] = 1;
+    ct_shape x = ct_tensor_shape(ctx, a->in[0]);
     ct_tensor g = a->g[0];
     if (a->scalar[0] != 1) g = ct_mul_scalar(ctx, g, a->scalar[0]);
-    if (!a->attr[1]) g = ct_reshape(ctx, g, kept.ndim, kept.dim);
-    a->gin[0] = ct_expand(ctx, g, x.ndim, x.dim);
+    a->gin[0] = ct_expand(ctx, restored(ctx, a, g), x.ndim, x.dim);
 }
+
+/* Those that equal y share its adjoint. */
+static void extremum_vjp(ct_context *ctx, ct_adjoint *a)
+{
+    ct_tensor taken = ct_eq(ctx, a->in[0], restored(ctx, a, a->out[0]));
+    ct_tensor share = ct_div(ctx, restored(ctx, a, a->g[0]), along(ctx, a, taken, ct_sum));
+    a->gin[0] = ct_mul(ctx, taken, share);
+}
+
+/* dx = g e^(x - y); as in torch NaN where both are the same infinity. */
+static void logsumexp_vjp(ct_context *ctx, ct_adjoint *a)
+{
+    ct_tensor softmax = ct_exp(ctx, ct_sub(ctx, a->in[0], restored(ctx, a, a->out[0])));
+    a->gin[0] = ct_mul(ctx, softmax, restored(ctx, a, a->g[0]));
+}
+
+/* dx = 2 g (x - mean) / (count - correction) */
+static void var_vjp(ct_context *ctx, ct_adjoint *a)
+{
+    ct_tensor centred = ct_sub(ctx, a->in[0], along(ctx, a, a->in[0], ct_mean));
+    ct_tensor g = ct_mul_scalar(ctx, restored(ctx, a, a->g[0]), 2 * a->scalar[0]);
+    a->gin[0] = ct_mul(ctx, centred, g);
+}
+
+/* ---- lowering -------------------------------------------------------------------------- */
 
 /* The dims as [outer, reduced, inner] after joining neighbours of one kind; -1 if they
  * alternate more than that. */
@@ -83,24 +183,30 @@ static size_t sum_scratch(const ct_shape *const *in, const ct_shape *out, const 
     return out->numel == 1 ? (size_t)ct_partials(in[0]->numel) * ct_dtype_bytes(out->dtype) : 0;
 }
 
-/* p: x, y, partial sums.  m, n, k: outer, reduced, inner. */
-static void sum_lower(ct_lowering *l)
+/* What a part leaves: its length, its largest or its mean, and the sum around that. */
+static size_t fold_scratch(const ct_shape *const *in, const ct_shape *out, const int64_t *attr)
+{
+    (void)attr;
+    return out->numel == 1 ? (size_t)ct_partials(in[0]->numel) * 3 * sizeof(double) : 0;
+}
+
+/* p: x, y, what the parts leave.  m, n, k: outer, reduced, inner; where all is one line, 1, its length and
+ * its parts, and i[1] says so; k = 0: alternating dims, i[0] says which are reduced. */
+static void reduction_lower(ct_lowering *l, ct_kernel_id all, ct_kernel_id rows, ct_kernel_id columns, double flops)
 {
     const ct_shape *x = ct_in_shape(l, 0), *y = ct_out_shape(l, 0);
     int64_t size[3];
     if (y->numel == 0) return;
-    bool simple = collapse(x, ct_attr(l, 0), size) == 0;
-    ct_kernel_id kernel = y->numel == 1            ? CT_KERNEL_reduce_all
-                          : simple && size[2] == 1 ? CT_KERNEL_reduce_rows
-                                                   : CT_KERNEL_reduce_columns;
-    ct_args *a = ct_emit(l, kernel, x->dtype);
+    bool whole = y->numel == 1, simple = collapse(x, ct_attr(l, 0), size) == 0;
+    ct_args *a = ct_emit(l, whole ? all : simple && size[2] == 1 ? rows : columns, x->dtype);
     a->p[0] = ct_in(l, 0);
     a->p[1] = ct_out(l, 0);
     a->p[2] = ct_scratch(l);
     a->m = size[0], a->n = size[1], a->k = size[2];
-    if (kernel == CT_KERNEL_reduce_all) a->m = 1, a->n = x->numel, a->k = ct_partials(x->numel);
-    ct_cost(l, (double)x->numel, (double)(ct_shape_bytes(x) + ct_shape_bytes(y)));
-    if (simple || kernel == CT_KERNEL_reduce_all) return;
+    a->i[1] = whole;
+    if (whole) a->m = 1, a->n = x->numel, a->k = ct_partials(x->numel);
+    ct_cost(l, flops * (double)x->numel, (double)(ct_shape_bytes(x) + ct_shape_bytes(y)));
+    if (simple || whole) return;
     /* Alternating dims: the kept ones are iterated over, the reduced ones walked within. */
     a->m = y->numel, a->n = 1, a->k = 0;
     int64_t step = 1, strides[CT_MAX_DIMS];
@@ -112,6 +218,22 @@ static void sum_lower(ct_lowering *l)
         a->stride[0][i] = ct_stride(l, strides[i]);
     }
 }
+
+static void sum_lower(ct_lowering *l)
+{
+    reduction_lower(l, CT_KERNEL_reduce_all, CT_KERNEL_reduce_rows, CT_KERNEL_reduce_columns, 1);
+}
+
+/* One kernel for all layouts. */
+#define FOLD_LOWER(name, flops)                                                                                        \
+    static void name##_lower(ct_lowering *l)                                                                           \
+    {                                                                                                                  \
+        reduction_lower(l, CT_KERNEL_##name, CT_KERNEL_##name, CT_KERNEL_##name, flops);                               \
+    }
+FOLD_LOWER(amax, 1)
+FOLD_LOWER(amin, 1)
+FOLD_LOWER(logsumexp, 20)
+FOLD_LOWER(var, 4)
 
 /* ---- argmax ---------------------------------------------------------------------------- */
 
@@ -148,3 +270,10 @@ static void argmax_lower(ct_lowering *l)
 
 const ct_op ct_op_sum = {.name = "sum", .vjp = sum_vjp, .lower = sum_lower, .scratch = sum_scratch};
 const ct_op ct_op_argmax = {.name = "argmax", .lower = argmax_lower};
+
+#define FOLD(id, rule)                                                                                                 \
+    const ct_op ct_op_##id = {.name = #id, .saved = 1, .vjp = rule, .lower = id##_lower, .scratch = fold_scratch};
+FOLD(amax, extremum_vjp)
+FOLD(amin, extremum_vjp)
+FOLD(logsumexp, logsumexp_vjp)
+FOLD(var, var_vjp)

@@ -40,6 +40,13 @@ ct_tensor reduction(ct_context *ctx, const Inputs &in, const Sample &s)
               s.number("keepdim") != 0);
 }
 
+ct_tensor var(ct_context *ctx, const Inputs &in, const Sample &s)
+{
+    const std::vector<int> dims = s.integers<int>("dims");
+    return ct_var(ctx, in[0], static_cast<int>(dims.size()), dims.data(), s.number("keepdim") != 0,
+                  s.integers<int64_t>("correction").at(0));
+}
+
 template <ct_tensor (*op)(ct_context *, ct_tensor, int)>
 ct_tensor along(ct_context *ctx, const Inputs &in, const Sample &s)
 {
@@ -151,6 +158,10 @@ const std::map<std::string, Entry> &registry()
         {"sum", {reduction<ct_sum>}},
         {"mean", {reduction<ct_mean>}},
         {"argmax", {along<ct_argmax>}},
+        {"amax", {reduction<ct_amax>}},
+        {"amin", {reduction<ct_amin>}},
+        {"logsumexp", {reduction<ct_logsumexp>}},
+        {"var", {var}},
         {"matmul", {binary<ct_matmul>}},
         {"linear", {linear}},
         {"reshape", {shaped<ct_reshape>}},
