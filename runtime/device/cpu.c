@@ -185,6 +185,15 @@ static ct_status play(ct_device *device, ct_code *code, int64_t n, const ct_scal
     return CT_OK;
 }
 
+static ct_status play_launch(ct_device *device, ct_code *code, uint32_t i)
+{
+    const int library_threads = set_library_threads(1);
+    device->launches++;
+    run_launch((cpu_device *)device, &code->launches[i]);
+    set_library_threads(library_threads);
+    return CT_OK;
+}
+
 static ct_status wait_for(ct_device *device)
 {
     (void)device;
@@ -228,6 +237,7 @@ ct_status ct_device_cpu_open(ct_context *ctx, ct_device **out)
                             .prepare = prepare,
                             .retire = retire,
                             .play = play,
+                            .play_launch = play_launch,
                             .wait = wait_for};
     const char *isa;
     cpu->kernels = choose_table(&isa);

@@ -178,6 +178,7 @@ static bool supports(const ct_device *device, uint16_t kernel, int32_t dtype)
 WITH_DEVICE(prepare, ct_cuda_prepare(d, code), ct_code *code)
 WITH_DEVICE(play, ct_cuda_play(d, code, n, changes, n_changes), ct_code *code, int64_t n,
             const ct_scalar_change *changes, uint32_t n_changes)
+WITH_DEVICE(play_launch, ct_cuda_play_launch(d, code, i), ct_code *code, uint32_t i)
 
 static void retire(ct_device *device, ct_code *code)
 {
@@ -287,6 +288,7 @@ __attribute__((visibility("default"))) ct_status CT_DEVICE_MODULE_OPEN(ct_device
                                 .prepare = prepare,
                                 .retire = retire,
                                 .play = play,
+                                .play_launch = play_launch,
                                 .wait = wait_for},
                        .ctx = request->ctx,
                        .alloc = request->alloc,

@@ -50,6 +50,7 @@ ct_status ct_cuda_failed(cuda_device *, const char *call, cudaError_t);
 ct_status ct_cuda_prepare(cuda_device *, ct_code *);
 void ct_cuda_retire(cuda_device *, ct_code *);
 ct_status ct_cuda_play(cuda_device *, ct_code *, int64_t n, const ct_scalar_change *, uint32_t n_changes);
+ct_status ct_cuda_play_launch(cuda_device *, ct_code *, uint32_t i);
 /* Any kernel, for the first time: tells whether there is code for this card. */
 ct_status ct_cuda_try_kernel(cuda_device *);
 

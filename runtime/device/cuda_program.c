@@ -117,15 +117,21 @@ static cuda_node *add_node(cuda_program *p, uint32_t launch)
     return node;
 }
 
-static void add_kernel(cuda_device *d, cuda_program *p, ct_launch *l, uint32_t launch)
+/* A launch as a node of its own. */
+static cuda_node kernel_node(const cuda_device *d, ct_launch *l, uint32_t launch)
 {
     const ct_cuda_kernel *kernel = ct_cuda_kernels[l->args.kernel];
-    cuda_node *node = add_node(p, launch);
-    node->function = kernel->function[l->args.dtype];
-    node->argument = &l->args;
-    node->grid = grid_of(d, l->args.blocks);
-    node->shared_bytes = kernel->shared_bytes[l->args.dtype];
-    node->ns = estimate(d, l);
+    return (cuda_node){.function = kernel->function[l->args.dtype],
+                       .argument = &l->args,
+                       .grid = grid_of(d, l->args.blocks),
+                       .shared_bytes = kernel->shared_bytes[l->args.dtype],
+                       .launch = launch,
+                       .ns = estimate(d, l)};
+}
+
+static void add_kernel(cuda_device *d, cuda_program *p, ct_launch *l, uint32_t launch)
+{
+    *add_node(p, launch) = kernel_node(d, l, launch);
 }
 
 /* A library product, with the epilogue it cannot do behind it. */
@@ -414,4 +420,38 @@ static ct_status play(cuda_device *d, const ct_code *code, int64_t n, const ct_s
 ct_status ct_cuda_play(cuda_device *d, ct_code *code, int64_t n, const ct_scalar_change *changes, uint32_t n_changes)
 {
     return play(d, code, n, changes, n_changes) ? CT_ERR_DEVICE : CT_OK;
+}
+
+/* ---- launch by launch ----------------------------------------------------------------------------------- */
+
+/* The node of a launch that became a library product; NULL: it did not. */
+static const cuda_node *product_of(const cuda_program *p, uint32_t launch)
+{
+    for (uint32_t i = 0; i < p->n_nodes; i++)
+        if (p->nodes[i].product && p->nodes[i].launch == launch) return &p->nodes[i];
+    return NULL;
+}
+
+/* A library product with its epilogue; any other launch from the table, wherever prepare put it. */
+static ct_status play_launch(cuda_device *d, ct_code *code, uint32_t i)
+{
+    ct_launch *l = &code->launches[i];
+    const cuda_node alone = kernel_node(d, l, i), *node = product_of(code->prepared, i);
+    const uint32_t n = node ? 1 + ct_product_needs_epilogue(node->product) : l->args.blocks > 0;
+    if (!node) node = &alone;
+    for (uint32_t j = 0; j < n; j++) {
+        cudaError_t error = cudaSuccess;
+        if (node[j].product)
+            error = ct_product_run(node[j].product, d->stream, 0);
+        else
+            error = launch_kernel(node[j].function, node[j].argument, node[j].grid, node[j].shared_bytes, d->stream);
+        if (error) return node_failed(d, code, &node[j], error);
+    }
+    d->base.launches += n;
+    return CT_OK;
+}
+
+ct_status ct_cuda_play_launch(cuda_device *d, ct_code *code, uint32_t i)
+{
+    return play_launch(d, code, i) ? CT_ERR_DEVICE : CT_OK;
 }

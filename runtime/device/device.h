@@ -58,6 +58,9 @@ struct ct_device {
     void (*retire)(ct_device *, ct_code *);
     /* Change scalars, then run the launches n times. */
     ct_status (*play)(ct_device *, ct_code *, int64_t n, const ct_scalar_change *, uint32_t n_changes);
+    /* Launch i of prepared code alone: in no graph, no group, as no tail of another. The scalars are those of the
+     * last play, which with n = 0 changes them and runs nothing. */
+    ct_status (*play_launch)(ct_device *, ct_code *, uint32_t i);
     ct_status (*wait)(ct_device *);
 };
 
