@@ -29,11 +29,11 @@ class SampleFile : public ::testing::Test
 
 TEST(Samples, EverySampledOpIsRegistered_AndTheReverse) { EXPECT_EQ(sampled_ops(), registered_ops()); }
 
-TEST(Samples, EveryOpHasAtLeastSixSamples)
+TEST(Samples, EveryOpHasAtLeastEightSamples)
 {
     std::map<std::string, int> count;
     for (const Sample &s : samples()) ++count[s.op];
-    for (const auto &op : count) EXPECT_GE(op.second, 6) << op.first;
+    for (const auto &op : count) EXPECT_GE(op.second, 8) << op.first;
 }
 
 TEST(Samples, NamesAreUnique)
