@@ -55,6 +55,13 @@ typedef struct ct_tensor_row {
     int64_t first_block; /* of this tensor among the virtual blocks */
 } ct_tensor_row;
 
+/* One of the parts that lie side by side in every row of an output: the elements from `first` on, up to the
+ * next part, are a row of x, which has `width` of them. NULL: zeros. Parts come in order and leave no gap. */
+typedef struct ct_part_row {
+    const void *x;
+    int64_t first, width;
+} ct_part_row;
+
 /* Elements a virtual block covers: in elementwise kernels, in updates, and in the
  * partial sums of a long reduction. The number of partial sums follows from the
  * length alone, so that the order of additions never depends on the machine. */

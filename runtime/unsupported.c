@@ -13,18 +13,6 @@ static ct_status missing_call(ct_context *ctx, const char *name)
     return ct_report(ctx, CT_ERR_UNSUPPORTED, "%s: is not in this version", name);
 }
 
-ct_tensor ct_slice(ct_context *ctx, ct_tensor x, int dim, int64_t start, int64_t stop)
-{
-    (void)x, (void)dim, (void)start, (void)stop;
-    return missing_op(ctx, "slice");
-}
-
-ct_tensor ct_concat(ct_context *ctx, int n, const ct_tensor *tensors, int dim)
-{
-    (void)n, (void)tensors, (void)dim;
-    return missing_op(ctx, "concat");
-}
-
 ct_tensor ct_embedding(ct_context *ctx, ct_tensor table, ct_tensor index)
 {
     (void)table, (void)index;

@@ -244,13 +244,14 @@ CT_API ct_tensor ct_reshape(ct_context *ctx, ct_tensor x, int ndim, const int64_
  * range. */
 CT_API ct_tensor ct_transpose(ct_context *ctx, ct_tensor x, int d0, int d1);
 
-/* y = x[start] ... x[stop - 1] along dim;  dx = dy there, 0 elsewhere.
- * CT_ERR_ARGUMENT: dim out of range, or not 0 <= start < stop <= size. */
+/* y = x[start] ... x[stop - 1] along dim;  dx = dy there, 0 elsewhere. As x[start:stop] in Python: a negative
+ * bound counts from the end, one outside is moved to the nearest end, and stop <= start gives a size of 0.
+ * CT_ERR_ARGUMENT: dim out of range. CT_ERR_SHAPE: x has no dims. */
 CT_API ct_tensor ct_slice(ct_context *ctx, ct_tensor x, int dim, int64_t start, int64_t stop);
 
-/* y = the n tensors, one after the other along dim; all of one dtype, with equal sizes in the other dims.
- * The gradient of each is its slice of dy. CT_ERR_ARGUMENT: n < 1, dim out of range. CT_ERR_SHAPE: other
- * sizes differ. */
+/* y = the n tensors, one after the other along dim; all of one dtype, with equal sizes in the other dims. One may
+ * be there several times. The gradient of each is its slice of dy. CT_ERR_ARGUMENT: n < 1, dim out of range.
+ * CT_ERR_SHAPE: other sizes differ, or there are no dims; the message numbers the tensors from 0. */
 CT_API ct_tensor ct_concat(ct_context *ctx, int n, const ct_tensor *tensors, int dim);
 
 /* y = x broadcast to shape;  dx = dy summed over the broadcast dims. CT_ERR_SHAPE: x does not broadcast to

@@ -262,7 +262,7 @@ const ct_cpu_kernel CT_CPU(where) = {
     .body = {
         [F32] = where_bits32, [F64] = where_bits64, [I32] = where_bits32, [U8] = where_bits8, [I64] = where_bits64}};
 
-/* ---- copy: p[0] with any strides to p[1] ------------------------------------------------------------ */
+/* ---- copy: p[0] from element i[0] on, with any strides, to p[1] -------------------------------------- */
 
 #define COPY_BODY(T, suffix)                                                                                           \
     static void copy_row_##suffix(const ct_args *r, void *out, const char *const in[], const int32_t stride[],         \
@@ -280,6 +280,7 @@ const ct_cpu_kernel CT_CPU(where) = {
     static void copy_##suffix(const ct_args *a, uint32_t first, uint32_t last)                                         \
     {                                                                                                                  \
         ct_args moved = *a;                                                                                            \
+        moved.p[0] = (T *)a->p[0] + a->i[0];                                                                           \
         moved.p[3] = a->p[1];                                                                                          \
         for_rows(&moved, first, last, 1, (const size_t[]){sizeof(T), 0, 0}, sizeof(T), copy_row_##suffix);             \
     }

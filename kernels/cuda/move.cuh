@@ -8,7 +8,7 @@
 
 #include "span.cuh"
 
-/* p[1] = p[0], which has any strides. */
+/* p[1] = p[0] from element i[0] on, which has any strides. */
 template <class Bits> struct copy_formula {
     static constexpr int width = width_of<Bits>::value;
     const Bits *x;
@@ -24,7 +24,7 @@ template <class Bits> struct copy_formula {
 
 template <class Bits> static __device__ __forceinline__ void copy_body(const ct_args &a, uint32_t block, void *)
 {
-    const copy_formula<Bits> f = {static_cast<const Bits *>(a.p[0]), static_cast<Bits *>(a.p[1])};
+    const copy_formula<Bits> f = {static_cast<const Bits *>(a.p[0]) + a.i[0], static_cast<Bits *>(a.p[1])};
     for_vectors<1, copy_formula<Bits>::width>(a, block, a.p[1], sizeof(Bits), f);
 }
 

@@ -106,6 +106,15 @@ ct_tensor transpose(ct_context *ctx, const Inputs &in, const Sample &s)
 {
     return ct_transpose(ctx, in[0], s.integers<int>("d0").at(0), s.integers<int>("d1").at(0));
 }
+ct_tensor slice(ct_context *ctx, const Inputs &in, const Sample &s)
+{
+    return ct_slice(ctx, in[0], s.integers<int>("dim").at(0), s.integers<int64_t>("start").at(0),
+                    s.integers<int64_t>("stop").at(0));
+}
+ct_tensor concat(ct_context *ctx, const Inputs &in, const Sample &s)
+{
+    return ct_concat(ctx, static_cast<int>(in.size()), in.data(), s.integers<int>("dim").at(0));
+}
 ct_tensor cross_entropy(ct_context *ctx, const Inputs &in, const Sample &s)
 {
     return ct_cross_entropy(ctx, in[0], in[1], s.number("smoothing"), s.integers<int64_t>("ignore_index").at(0),
@@ -167,6 +176,8 @@ const std::map<std::string, Entry> &registry()
         {"reshape", {shaped<ct_reshape>}},
         {"transpose", {transpose}},
         {"expand", {shaped<ct_expand>}},
+        {"slice", {slice}},
+        {"concat", {concat}},
         {"softmax", {along<ct_softmax>}},
         {"log_softmax", {along<ct_log_softmax>}},
         {"cross_entropy", {cross_entropy}},

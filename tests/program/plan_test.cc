@@ -192,7 +192,7 @@ class RandomStep
     void op()
     {
         std::string a, b, c;
-        switch (pick(38)) {
+        switch (pick(40)) {
         case 0:
         case 1:
         case 2: return unary();
@@ -309,6 +309,22 @@ class RandomStep
                        pick(2) ? ct_add(ctx_, x.tensor, y.tensor) : ct_sub(ctx_, y.tensor, x.tensor), 100);
         }
         case 32: return losses();
+        case 33: {
+            const Value x = pick(3) == 0 ? written_leaf(a) : operand(a);
+            if (x.shape.empty()) return unary();
+            const int dim = static_cast<int>(pick(static_cast<unsigned>(x.shape.size())));
+            const int64_t size = x.shape[static_cast<size_t>(dim)], start = pick(static_cast<unsigned>(size));
+            const int64_t stop = start + 1 + pick(static_cast<unsigned>(size - start));
+            return add("slice " + a, ct_slice(ctx_, x.tensor, dim, start, stop), x.bound);
+        }
+        case 34: {
+            const Value x = pick(3) == 0 ? written_leaf(a) : operand(a), y = operand(b);
+            if (x.shape.empty()) return unary();
+            const std::vector<ct_tensor> tensors = {x.tensor, x.shape == y.shape ? y.tensor : x.tensor, x.tensor};
+            const int dim = static_cast<int>(pick(static_cast<unsigned>(x.shape.size())));
+            return add("concat " + a + " " + b, ct_concat(ctx_, static_cast<int>(1 + pick(3)), tensors.data(), dim),
+                       std::max(x.bound, y.bound));
+        }
         default: return backward();
         }
     }
