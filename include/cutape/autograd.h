@@ -76,6 +76,25 @@ CT_API ct_status ct_gradients(ct_context *ctx, int n_out, const ct_tensor *outpu
 CT_API ct_status ct_jvp(ct_context *ctx, int n_in, const ct_tensor *inputs, const ct_tensor *tangents, int n_out,
                         const ct_tensor *outputs, ct_tensor *out_tangents);
 
+/* A function of a finished gradient: records ops on it, and returns the gradient to go on with, of the same
+ * shape and dtype; the zero tensor: as it is. */
+typedef ct_tensor (*ct_gradient_hook)(ct_context *ctx, ct_tensor gradient, void *user);
+
+/* As torch's Tensor.register_hook: from now on every ct_backward, ct_backward_from and ct_gradients (not
+ * ct_jvp) that reaches the tensor, a leaf or a step value that requires a gradient, hands its gradient to the
+ * hook: once all that flows back to it was added up, and before it flows on or is added into .grad or
+ * returned. Several hooks of a tensor run in the order they were added, each on what the one before made.
+ * Those of a leaf stay until it is released, those of a step value until the step ends; hook NULL takes all
+ * hooks of the tensor away.
+ *
+ * A hook runs while a gradient call records, never when a program plays: what it records is played with
+ * the rest. It may only call ops (state ops such as ct_append and ct_assign too) and make leaves. What it
+ * records, and the gradient it is given, can be read after the gradient call; under CT_CREATE_GRAPH it is
+ * differentiated.
+ * CT_ERR_STATE: the tensor requires no gradient; at the gradient call, that a hook called something else.
+ * CT_ERR_SHAPE, CT_ERR_DTYPE, at the gradient call: a hook returned a tensor unlike its gradient. */
+CT_API ct_status ct_on_gradient(ct_context *ctx, ct_tensor tensor, ct_gradient_hook hook, void *user);
+
 /* What is recorded until the matching ct_no_grad_end requires no gradient. Nests. */
 CT_API void ct_no_grad_begin(ct_context *ctx);
 
@@ -86,12 +105,22 @@ CT_API void ct_no_grad_end(ct_context *ctx);
 CT_API ct_tensor ct_detach(ct_context *ctx, ct_tensor x);
 
 /* Compares the gradients of f with central differences (f(x + eps) - f(x - eps)) / (2 eps), element by
- * element of each input: |analytic - numeric| <= atol + rtol |numeric|, with NaN never equal. f records
- * ops on its n inputs, returns a tensor of any shape, reads nothing, and gives the same result each time
- * it is called. inputs are F64 leaves, left as they were. eps 1e-6, atol 1e-7, rtol 1e-5 suit most
- * functions of values near 1.
- * CT_ERR_NUMERIC: they differ; the message names the input, the element and both numbers. CT_ERR_DTYPE:
- * not F64. */
+ * element of each input: |analytic - numeric| <= atol + rtol |numeric|, with NaN and infinities never equal.
+ * f records ops on its n inputs (ct_gradients with CT_CREATE_GRAPH too, so that gradients can be checked),
+ * returns an F64 tensor of any shape, reads nothing, and gives the same result each time it is called: no
+ * dropout in training mode. What is differentiated is the sum of the result's elements, each times a fixed
+ * random weight of 1/2 to 3/2 or -3/2 to -1/2. eps 1e-6, atol 1e-7, rtol 1e-5 suit most functions of values
+ * near 1.
+ *
+ * inputs are F64 leaves. All are checked, whether they require a gradient or not. They, their requires_grad
+ * and their .grad are left as they were, on an error too. It plays steps of its own, and so wants to be
+ * called between two steps. f is called twice for each element, and once more.
+ *
+ * CT_ERR_NUMERIC: they differ; the message names the input, the element and both numbers. CT_ERR_DTYPE: an
+ * input or the result is not F64. CT_ERR_ARGUMENT: no f, no inputs, eps not above 0 or lost in an element,
+ * a step value. CT_ERR_SHAPE: f returned another shape than before. CT_ERR_STATE: records wait in a step
+ * that has not ended; f draws random numbers, writes its inputs, or calls something that is not an op
+ * (ct_read, ct_step_end, ct_backward ...). An error that f meets stands as it is. */
 CT_API ct_status ct_gradcheck(ct_context *ctx, ct_tensor (*f)(ct_context *ctx, int n, const ct_tensor *in, void *user),
                               void *user, int n, const ct_tensor *inputs, double eps, double atol, double rtol);
 

@@ -4,6 +4,7 @@
 #include "core/pool.h"
 #include "device/device.h"
 #include "program/program.h"
+#include "tape/hook.h"
 #include "tape/tape.h"
 
 #include <math.h>
@@ -366,6 +367,7 @@ void ct_leaf_free(ct_context *ctx, ct_ref ref)
     ct_ref owned[] = {leaf->counter, leaf->grad};
     for (int i = 0; i < 2; i++)
         if (owned[i] != CT_REF_NONE) release_slot(ctx, owned[i]);
+    ct_hooks_forget(ctx, ref);
     release_slot(ctx, ref);
     if (ctx->tape->n_records == 0) ct_leaves_reclaim(ctx);
 }

@@ -29,6 +29,7 @@ typedef struct ct_value {
     uint32_t path;     /* serial of the ct_gradients whose inputs it depends on       */
     ct_tensor adjoint;
     bool requires_grad;
+    bool hooked; /* it has a hook on its gradient */
 } ct_value;
 
 typedef struct ct_leaf_slot {

@@ -14,6 +14,7 @@
 static ct_status leaf_for(ct_context *ctx, const char *call, ct_tensor tensor, ct_ref *ref)
 {
     ct_status status = ct_ready(ctx);
+    if (!status) status = ct_refuse_in_callback(ctx, call);
     if (status) return status;
     if (!ct_resolve(ctx, call, "the tensor", tensor, ref)) return ctx->status;
     if (!ct_ref_is_leaf(*ref)) return ct_fail(ctx, CT_ERR_ARGUMENT, "%s: a step value is not a leaf", call);

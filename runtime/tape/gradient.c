@@ -21,6 +21,7 @@ ct_status ct_set_requires_grad(ct_context *ctx, ct_tensor tensor, bool requires_
 {
     ct_ref ref;
     ct_status status = leaf_ref(ctx, "ct_set_requires_grad", tensor, &ref);
+    if (!status) status = ct_refuse_in_callback(ctx, "ct_set_requires_grad");
     if (status) return status;
     ct_shape shape = ct_shape_of(ctx, ref);
     if (requires_grad && !ct_is_float(shape.dtype))
@@ -87,6 +88,7 @@ typedef struct sweep {
     uint32_t serial; /* marks adjoints of this sweep                             */
     uint32_t path;   /* nonzero: only values marked with it lead to an input     */
     bool retain;
+    bool unhooked;   /* hooks do not run: forward mode only borrows the sweep        */
     size_t n_leaves; /* that got an adjoint, by first encounter, in tape->sweep_leaves */
 } sweep;
 
@@ -96,17 +98,20 @@ static bool wanted(const sweep *s, const ct_operand *o)
     return (o->access & CT_FLOWS) && (!s->path || ct_value_at(s->ctx, o->ref)->path == s->path);
 }
 
+ct_tensor ct_adjoint_of(ct_context *ctx, ct_tensor g)
+{
+    ct_ref given;
+    if (!ct_resolve(ctx, "backward", "an adjoint", g, &given) || !ct_ref_is_leaf(given)) return g;
+    ct_shape shape = ct_shape_of(ctx, given);
+    return ct_reshape(ctx, g, shape.ndim, shape.dim);
+}
+
 /* Add to the adjoint of a tensor. */
 static void contribute(sweep *s, ct_ref ref, ct_tensor g)
 {
     ct_context *ctx = s->ctx;
-    ct_ref given;
-    if (!ct_resolve(ctx, "backward", "an adjoint", g, &given)) return;
-    if (ct_ref_is_leaf(given)) { /* as it is now: the leaf may be written before the adjoint is read */
-        ct_shape shape = ct_shape_of(ctx, given);
-        g = ct_reshape(ctx, g, shape.ndim, shape.dim);
-        if (ctx->status) return;
-    }
+    g = ct_adjoint_of(ctx, g);
+    if (ctx->status) return;
     ct_value *v = ct_value_at(ctx, ref);
     if (v->sweep == s->serial) {
         ct_tensor sum = ct_add(ctx, v->adjoint, g);
@@ -259,18 +264,38 @@ static bool seed_roots(sweep *s, const char *call, int n, const ct_tensor *roots
     return true;
 }
 
+/* All contributions to these adjoints are there. */
+static void run_hooks(const sweep *s, uint32_t index)
+{
+    ct_tape *t = s->ctx->tape;
+    const ct_record r = t->records[index]; /* a copy: the tape moves as hooks record */
+    for (uint32_t i = 0; i < r.n_out && !s->ctx->status; i++) {
+        const ct_ref out = t->operands[r.operand + r.n_in + i].ref;
+        if (t->values[out].sweep == s->serial) ct_hooks_run(s->ctx, out);
+    }
+}
+
+static void run_hooks_of_leaves(const sweep *s)
+{
+    for (size_t i = 0; i < s->n_leaves && !s->ctx->status; i++) ct_hooks_run(s->ctx, s->ctx->tape->sweep_leaves[i]);
+}
+
 static bool run(sweep *s, const char *call, int n, const ct_tensor *roots, const ct_tensor *seeds)
 {
     ct_context *ctx = s->ctx;
     uint32_t last;
+    const bool hooked = ctx->tape->n_hooks && !s->unhooked;
     s->serial = ++ctx->tape->sweep;
     if (!seed_roots(s, call, n, roots, seeds, &last)) return false;
     for (uint32_t i = last; i-- > 0;) {
+        if (hooked && (ctx->tape->records[i].flags & CT_RECORD_GRAD)) run_hooks(s, i);
+        if (ctx->status) return false;
         const ct_record *r = &ctx->tape->records[i];
         bool swept = (r->flags & CT_RECORD_GRAD) && has_adjoint(s, r) && has_wanted_input(s, r);
         if (swept && !sweep_record(s, i)) return false;
     }
-    return true;
+    if (hooked) run_hooks_of_leaves(s);
+    return !ctx->status;
 }
 
 static void accumulate_leaves(sweep *s)
@@ -288,6 +313,7 @@ static ct_status backward(ct_context *ctx, const char *call, int n, const ct_ten
     if (n < 1 || !roots) return ct_fail(ctx, CT_ERR_ARGUMENT, "%s: no roots", call);
     if (flags & ~CT_RETAIN_GRAPH)
         return ct_fail(ctx, CT_ERR_ARGUMENT, "%s: flags %d; only CT_RETAIN_GRAPH has a meaning here", call, flags);
+    if (ct_refuse_in_callback(ctx, call)) return ctx->status;
     if (ctx->tape->sweeping) return ct_fail(ctx, CT_ERR_STATE, "%s: called from a gradient rule", call);
     sweep s = {.ctx = ctx, .retain = flags & CT_RETAIN_GRAPH};
     ctx->tape->sweeping = true;
@@ -341,12 +367,13 @@ static bool mark_paths(ct_context *ctx, const char *call, uint32_t path, int n, 
 
 /* ct_gradients and its uses: `call` is who asks. */
 static ct_status gradients(ct_context *ctx, const char *call, int n_out, const ct_tensor *outputs,
-                           const ct_tensor *seeds, int n_in, const ct_tensor *inputs, ct_tensor *grads, int flags)
+                           const ct_tensor *seeds, int n_in, const ct_tensor *inputs, ct_tensor *grads, int flags,
+                           bool unhooked)
 {
     ct_tape *t = ctx->tape;
     for (int i = 0; i < n_in; i++) grads[i] = (ct_tensor){0};
-    if (t->sweeping) return ct_fail(ctx, CT_ERR_STATE, "%s: called from a gradient rule", call);
-    sweep s = {.ctx = ctx, .path = ++t->path, .retain = flags != 0};
+    if (t->sweeping) return ct_fail(ctx, CT_ERR_STATE, "%s: called from a gradient rule or hook", call);
+    sweep s = {.ctx = ctx, .path = ++t->path, .retain = flags != 0, .unhooked = unhooked};
     if (!mark_paths(ctx, call, s.path, n_in, inputs)) return ctx->status;
     const int no_grad_depth = ctx->no_grad_depth;
     t->sweeping = true;
@@ -377,7 +404,7 @@ ct_status ct_gradients(ct_context *ctx, int n_out, const ct_tensor *outputs, con
         return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_gradients: no outputs, inputs or place for the gradients");
     if (flags & ~(CT_RETAIN_GRAPH | CT_CREATE_GRAPH))
         return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_gradients: unknown flags %d", flags);
-    return gradients(ctx, "ct_gradients", n_out, outputs, seeds, n_in, inputs, grads, flags);
+    return gradients(ctx, "ct_gradients", n_out, outputs, seeds, n_in, inputs, grads, flags, false);
 }
 
 /* A dummy adjoint for an output: a value like any other, with a gradient. */
@@ -410,17 +437,10 @@ ct_status ct_jvp(ct_context *ctx, int n_in, const ct_tensor *inputs, const ct_te
     ct_tensor *pulled = dummies + n_out; /* Jᵀu */
     for (int i = 0; i < n_out && !ctx->status; i++) dummies[i] = dummy_like(ctx, outputs[i]);
     status = ctx->status;
-    if (!status) status = gradients(ctx, "ct_jvp", n_out, outputs, dummies, n_in, inputs, pulled, CT_CREATE_GRAPH);
     if (!status)
-        status = gradients(ctx, "ct_jvp", n_in, pulled, tangents, n_out, dummies, out_tangents, CT_RETAIN_GRAPH);
+        status = gradients(ctx, "ct_jvp", n_out, outputs, dummies, n_in, inputs, pulled, CT_CREATE_GRAPH, true);
+    if (!status)
+        status = gradients(ctx, "ct_jvp", n_in, pulled, tangents, n_out, dummies, out_tangents, CT_RETAIN_GRAPH, true);
     ct_free(ctx, dummies);
     return status;
-}
-
-ct_status ct_gradcheck(ct_context *ctx, ct_tensor (*f)(ct_context *, int, const ct_tensor *, void *), void *user, int n,
-                       const ct_tensor *inputs, double eps, double atol, double rtol)
-{
-    (void)f, (void)user, (void)n, (void)inputs, (void)eps, (void)atol, (void)rtol;
-    ct_status status = ct_ready(ctx);
-    return status ? status : ct_fail(ctx, CT_ERR_UNSUPPORTED, "ct_gradcheck: is not in this version");
 }

@@ -35,9 +35,9 @@ void ct_tape_close(ct_context *ctx)
     ct_tape *t = ctx->tape;
     if (!t) return;
     forget_names(ctx);
-    void *arrays[] = {t->values,    t->records,     t->operands, t->attrs,       t->scalars,
-                      t->bound,     t->externals,   t->key,      t->bindings,    t->binding_taken,
-                      t->list_refs, t->list_access, t->names,    t->sweep_leaves};
+    void *arrays[] = {t->values,    t->records,     t->operands, t->attrs,        t->scalars,
+                      t->bound,     t->externals,   t->key,      t->bindings,     t->binding_taken,
+                      t->list_refs, t->list_access, t->names,    t->sweep_leaves, t->hooks};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) ct_free(ctx, arrays[i]);
     ct_free(ctx, t);
     ctx->tape = NULL;
@@ -144,7 +144,7 @@ static ct_record *append(ct_context *ctx, const ct_entry *e)
         operands[i] = (ct_operand){ref, version, flows ? access | CT_FLOWS : access};
     }
     grad = grad && ct_ops[e->op]->vjp && ct_grad_enabled(ctx);
-    bool keep = !t->sweeping || t->sweep_keeps || ctx->config.eager;
+    bool keep = !t->sweeping || t->sweep_keeps || t->callback || ctx->config.eager;
     r->flags = (uint8_t)((grad ? CT_RECORD_GRAD : 0) | (keep ? CT_RECORD_KEEP : 0));
     for (uint32_t i = 0; i < e->n_out; i++) {
         ct_ref ref = (ct_ref)t->n_values++;
@@ -155,6 +155,7 @@ static ct_record *append(ct_context *ctx, const ct_entry *e)
         v->segment = 0;
         v->sweep = v->path = 0;
         v->requires_grad = grad && ct_is_float(v->shape.dtype);
+        v->hooked = false;
         operands[e->n_in + i] = (ct_operand){ref, 0, CT_WRITE};
     }
     for (uint32_t i = 0; i < e->n_attr; i++) {
@@ -173,7 +174,9 @@ static ct_record *append(ct_context *ctx, const ct_entry *e)
     return r;
 }
 
-static ct_status played_eagerly(ct_context *ctx) { return ctx->config.eager ? ct_flush_open(ctx, "eager") : CT_OK; }
+static ct_status flush_segment(ct_context *ctx, const char *call);
+
+static ct_status played_eagerly(ct_context *ctx) { return ctx->config.eager ? flush_segment(ctx, "eager") : CT_OK; }
 
 ct_tensor ct_tape_add(ct_context *ctx, const ct_entry *e)
 {
@@ -297,6 +300,7 @@ static void next_step(ct_context *ctx)
     t->split = NULL;
     t->released[0] = 0;
     forget_names(ctx);
+    ct_hooks_step_ended(ctx);
     next_segment(ctx);
     ct_programs_step_ended(ctx);
     ct_leaves_reclaim(ctx);
@@ -326,7 +330,7 @@ static ct_status launch(ct_context *ctx, bool final)
     return CT_OK;
 }
 
-ct_status ct_flush_open(ct_context *ctx, const char *call)
+static ct_status flush_segment(ct_context *ctx, const char *call)
 {
     ct_tape *t = ctx->tape;
     if (t->n_records == t->first_record) return CT_OK;
@@ -335,6 +339,18 @@ ct_status ct_flush_open(ct_context *ctx, const char *call)
     t->split = call;
     next_segment(ctx);
     return CT_OK;
+}
+
+ct_status ct_refuse_in_callback(ct_context *ctx, const char *call)
+{
+    const char *callback = ctx->tape->callback;
+    return callback ? ct_fail(ctx, CT_ERR_STATE, "%s: called by %s, which may only call ops", call, callback) : CT_OK;
+}
+
+ct_status ct_flush_open(ct_context *ctx, const char *call)
+{
+    ct_status status = ct_refuse_in_callback(ctx, call);
+    return status ? status : flush_segment(ctx, call);
 }
 
 ct_status ct_flush(ct_context *ctx)
@@ -346,6 +362,7 @@ ct_status ct_flush(ct_context *ctx)
 ct_status ct_step_end(ct_context *ctx)
 {
     ct_status status = ct_ready(ctx);
+    if (!status) status = ct_refuse_in_callback(ctx, "ct_step_end");
     if (status) return status;
     ct_tape *t = ctx->tape;
     if (t->random_records) {
@@ -372,6 +389,7 @@ ct_status ct_step_end(ct_context *ctx)
 ct_status ct_replay(ct_context *ctx, int64_t n)
 {
     ct_status status = ct_ready(ctx);
+    if (!status) status = ct_refuse_in_callback(ctx, "ct_replay");
     if (status) return status;
     ct_tape *t = ctx->tape;
     if (n < 0) return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_replay: n is %lld", (long long)n);

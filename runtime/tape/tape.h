@@ -9,6 +9,7 @@
 #define CUTAPE_TAPE_TAPE_H
 
 #include "core/tensor.h"
+#include "tape/hook.h"
 
 /* How a record touches an operand; and whether a gradient flows back to it, decided when it is recorded. */
 enum { CT_READ = 1, CT_WRITE = 2, CT_UPDATE = 3, CT_FLOWS = 4 };
@@ -98,7 +99,10 @@ typedef struct ct_tape {
     ct_ref random_counter;      /* leaf: steps with random records                 */
     ct_named_value *names;      /* of step values that were given one              */
     size_t n_names, names_capacity;
-    const char *split; /* the call that ended a segment of this step open */
+    ct_hook *hooks; /* of leaves, and of step values until the step ends */
+    size_t n_hooks, hooks_capacity;
+    const char *callback; /* a user's function that is being called: it may only call ops; NULL: none */
+    const char *split;    /* the call that ended a segment of this step open */
 
     struct ct_program *last; /* of the step that ended, NULL if not replayable  */
     uint64_t last_step;
@@ -139,6 +143,11 @@ const char *ct_tape_name_of(ct_context *, ct_ref); /* NULL: none */
 /* A leaf of the current or last step was released: that step cannot be replayed. */
 void ct_tape_note_release(ct_context *, const ct_leaf_slot *);
 bool ct_grad_enabled(const ct_context *);
+/* CT_OK, or the error of a call that a user's function in a callback may not make. */
+ct_status ct_refuse_in_callback(ct_context *, const char *call);
+/* In gradient.c: a tensor as an adjoint. Of a leaf, its contents as they are now: it may be written before
+ * the adjoint is read. */
+ct_tensor ct_adjoint_of(ct_context *, ct_tensor);
 
 /* A host variable that recorded scalars can be bound to; 0 if out of memory. */
 uint32_t ct_binding_make(ct_context *, double value);

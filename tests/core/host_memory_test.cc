@@ -180,9 +180,18 @@ TEST(HostMemory, MayRunOutInAnyCall)
             }
             const ct_tensor z = ct_exp(ctx, x);
             if (check(z.bits != 0)) check(ct_jvp(ctx, 1, &x, &x, 1, &z, &t) == CT_OK);
+            const ct_gradient_hook negated = [](ct_context *c, ct_tensor gradient, void *) {
+                return ct_neg(c, gradient);
+            };
+            if (check(ct_on_gradient(ctx, x, negated, nullptr) == CT_OK)) {
+                check(ct_backward(ctx, ct_sum(ctx, x, 0, nullptr, false)) == CT_OK);
+                check(ct_on_gradient(ctx, x, nullptr, nullptr) == CT_OK);
+            }
             const ct_tensor read = ct_sum(ctx, x, 1, (const int[]){0}, false);
             if (check(read.bits != 0)) check(ct_read(ctx, read, host.data(), 4 * sizeof(double)) == CT_OK);
             check(ct_step_end(ctx) == CT_OK);
+            const auto squared = [](ct_context *c, int, const ct_tensor *in, void *) { return ct_square(c, in[0]); };
+            check(ct_gradcheck(ctx, squared, nullptr, 1, &x, 1e-6, 1e-7, 1e-5) == CT_OK);
             ct_params *params = nullptr;
             ct_optimizer *optimizer = nullptr;
             if (check(ct_params_create(ctx, &params) == CT_OK)) {

@@ -92,6 +92,7 @@ TEST(Null, AsContextIsAnError)
                   nullptr, [](ct_context *, int, const ct_tensor *in, void *) { return in[0]; }, nullptr, 1, &some,
                   1e-6, 1e-7, 1e-5),
               CT_OK);
+    EXPECT_NE(ct_on_gradient(nullptr, some, nullptr, nullptr), CT_OK);
     EXPECT_NE(ct_assign(nullptr, some, some), CT_OK);
     EXPECT_NE(ct_accumulate(nullptr, some, some), CT_OK);
     EXPECT_NE(ct_append(nullptr, some, some), CT_OK);

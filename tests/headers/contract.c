@@ -12,7 +12,7 @@
     F(ct_set_name) F(ct_write) F(ct_read) F(ct_item) F(ct_print) F(ct_data) F(ct_mark_written) F(ct_flush) \
     F(ct_step_end) F(ct_replay) F(ct_synchronize) F(ct_expect_cached) F(ct_get_stats) F(ct_tape_to_dot) \
     F(ct_set_requires_grad) F(ct_grad) F(ct_zero_grad) F(ct_backward) F(ct_backward_from) F(ct_gradients) \
-    F(ct_jvp) F(ct_no_grad_begin) F(ct_no_grad_end) F(ct_detach) F(ct_set_training) F(ct_is_training) \
+    F(ct_jvp) F(ct_on_gradient) F(ct_no_grad_begin) F(ct_no_grad_end) F(ct_detach) F(ct_set_training) F(ct_is_training) \
     F(ct_gradcheck) F(ct_neg) F(ct_abs) F(ct_exp) F(ct_expm1) F(ct_log) F(ct_log1p) F(ct_sqrt) F(ct_rsqrt) \
     F(ct_square) F(ct_reciprocal) F(ct_sin) F(ct_cos) F(ct_tanh) F(ct_sigmoid) F(ct_relu) F(ct_silu) \
     F(ct_softplus) F(ct_gelu) F(ct_leaky_relu) F(ct_elu) F(ct_clamp) F(ct_sign) F(ct_cast) F(ct_add_scalar) \
