@@ -314,7 +314,6 @@ static ct_status backward(ct_context *ctx, const char *call, int n, const ct_ten
     if (flags & ~CT_RETAIN_GRAPH)
         return ct_fail(ctx, CT_ERR_ARGUMENT, "%s: flags %d; only CT_RETAIN_GRAPH has a meaning here", call, flags);
     if (ct_refuse_in_callback(ctx, call)) return ctx->status;
-    if (ctx->tape->sweeping) return ct_fail(ctx, CT_ERR_STATE, "%s: called from a gradient rule", call);
     sweep s = {.ctx = ctx, .retain = flags & CT_RETAIN_GRAPH};
     ctx->tape->sweeping = true;
     if (run(&s, call, n, roots, seeds)) accumulate_leaves(&s);
@@ -372,7 +371,7 @@ static ct_status gradients(ct_context *ctx, const char *call, int n_out, const c
 {
     ct_tape *t = ctx->tape;
     for (int i = 0; i < n_in; i++) grads[i] = (ct_tensor){0};
-    if (t->sweeping) return ct_fail(ctx, CT_ERR_STATE, "%s: called from a gradient rule or hook", call);
+    if (t->sweeping) return ct_refuse_in_callback(ctx, call);
     sweep s = {.ctx = ctx, .path = ++t->path, .retain = flags != 0, .unhooked = unhooked};
     if (!mark_paths(ctx, call, s.path, n_in, inputs)) return ctx->status;
     const int no_grad_depth = ctx->no_grad_depth;

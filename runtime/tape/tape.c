@@ -344,6 +344,7 @@ static ct_status flush_segment(ct_context *ctx, const char *call)
 ct_status ct_refuse_in_callback(ct_context *ctx, const char *call)
 {
     const char *callback = ctx->tape->callback;
+    if (!callback && ctx->tape->sweeping) callback = "a gradient rule";
     return callback ? ct_fail(ctx, CT_ERR_STATE, "%s: called by %s, which may only call ops", call, callback) : CT_OK;
 }
 

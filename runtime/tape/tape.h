@@ -143,7 +143,7 @@ const char *ct_tape_name_of(ct_context *, ct_ref); /* NULL: none */
 /* A leaf of the current or last step was released: that step cannot be replayed. */
 void ct_tape_note_release(ct_context *, const ct_leaf_slot *);
 bool ct_grad_enabled(const ct_context *);
-/* CT_OK, or the error of a call that a user's function in a callback may not make. */
+/* CT_OK, or the error of a call that a gradient rule, or a user's function in a callback, may not make. */
 ct_status ct_refuse_in_callback(ct_context *, const char *call);
 /* In gradient.c: a tensor as an adjoint. Of a leaf, its contents as they are now: it may be written before
  * the adjoint is read. */

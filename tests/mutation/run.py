@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Breaks one gradient rule at a time and requires the gradient tests to notice.
+"""Breaks one gradient rule, or the sweep, at a time and requires the gradient tests to notice.
 
     python3 tests/mutation/run.py [--work DIR] [--only TEXT] [--list]
 
@@ -76,6 +76,14 @@ def require(result, what):
         sys.exit(f"{output}\n{what} failed")
 
 
+SUITES = ["ops_tests", "tape_tests"]
+
+
+def suite(path):
+    """Gradient rules are noticed by the tests of ops, the sweep that applies them by those of the tape."""
+    return SUITES["/runtime/tape/" in path]
+
+
 # ---- a mutant ----------------------------------------------------------------------------------------------
 
 def pattern(text):
@@ -100,10 +108,11 @@ def try_mutant(path, content, mutant, build, tests):
     if len(places) != 1:
         return False, f"THE TEXT TO REPLACE STANDS {len(places)} TIMES IN THE FILE: {old}"
     write(path, content.replace(places[0], new.encode()))
-    status, output = call("cmake", "--build", build, "--target", "ops_tests")
+    target = suite(path)
+    status, output = call("cmake", "--build", build, "--target", target)
     if status != 0:
         return False, "DOES NOT COMPILE\n" + "\n".join(re.findall(r".*error.*", output)[:5])
-    status, output = call(*tests, "--gtest_filter=" + gtest_filter(ops), timeout=SECONDS_PER_RUN)
+    status, output = call(*tests[target], "--gtest_filter=" + gtest_filter(ops), timeout=SECONDS_PER_RUN)
     if status is None:
         return False, f"NOT DONE IN {SECONDS_PER_RUN} s"
     if "[  PASSED  ] 0 tests" in output and not first_failure(output):
@@ -132,11 +141,12 @@ def main():
     try:
         update_copy(source)
         require(call("cmake", "-S", source, "-B", build, *CONFIGURE), "configuring")
-        require(call("cmake", "--build", build, "--target", "ops_tests"), "the unmutated build")
-        tests = [os.path.join(build, "tests", "ops_tests"), "--gtest_brief=1"]
-        require(call(*tests, timeout=5 * SECONDS_PER_RUN), "the unmutated test")
-        if "gtest_fail_fast" in call(tests[0], "--help")[1]:
-            tests.append("--gtest_fail_fast")
+        require(call("cmake", "--build", build, "--target", *SUITES), "the unmutated build")
+        tests = {name: [os.path.join(build, "tests", name), "--gtest_brief=1"] for name in SUITES}
+        for command in tests.values():
+            require(call(*command, timeout=5 * SECONDS_PER_RUN), "the unmutated test")
+            if "gtest_fail_fast" in call(command[0], "--help")[1]:
+                command.append("--gtest_fail_fast")
         print(f"unmutated: built and passed after {time.monotonic() - start:.0f} s", flush=True)
 
         missed = count = 0

@@ -143,6 +143,20 @@ TEST_F(Hooks, RunInCtGradientsForInputsAndValuesBetween)
     EXPECT_EQ(calls_, 0);
 }
 
+TEST_F(Hooks, DoNotRunWhereNothingFlowsBack)
+{
+    const ct_tensor x = parameter({3}), w = parameter({1});
+    const ct_tensor h = ct_square(ctx, x), unused = ct_mul(ctx, h, w);
+    hook(unused, count());
+    hook(w, count());
+    backward_from({unused}, {}, CT_RETAIN_GRAPH);
+    EXPECT_EQ(calls_, 2);
+    const ct_tensor later = ct_square(ctx, ct_add_scalar(ctx, x, 1));
+    hook(later, count());
+    backward_from({ct_add_scalar(ctx, h, 1), ct_square(ctx, x)}, {}); // nor with an adjoint of the sweep before
+    EXPECT_EQ(calls_, 2);
+}
+
 TEST_F(Hooks, OnARootSeeTheSeed)
 {
     const ct_tensor x = parameter({3});
