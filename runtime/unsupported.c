@@ -88,9 +88,3 @@ ct_status ct_profile_trace(ct_context *ctx, const char *path)
     (void)path;
     return missing_call(ctx, "ct_profile_trace");
 }
-
-ct_status ct_tape_to_dot(ct_context *ctx, const char *path)
-{
-    (void)path;
-    return missing_call(ctx, "ct_tape_to_dot");
-}

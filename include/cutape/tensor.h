@@ -153,10 +153,23 @@ typedef struct ct_stats {
 /* Fills *out. A query: it neither flushes nor waits. CT_ERR_ARGUMENT: NULL. */
 CT_API ct_status ct_get_stats(ct_context *ctx, ct_stats *out);
 
-/* Writes the current step as a Graphviz file: records as boxes, tensors with their names and shapes as
- * edges.
- * A file call: neither flushes nor leaves an error standing. CT_ERR_IO: path cannot be written. */
+/* Writes the current step as a Graphviz file: `dot -Tsvg step.dot > step.svg` draws it. Call it before
+ * ct_step_end, which empties the tape. The forward pass, the backward pass, updates and loaders are clusters; a
+ * record is a node with its op, its number and its attributes, and a record of a gradient rule has the colour of
+ * the forward record that it belongs to, and names it. Tensors are edges with their names, dtypes and shapes; a
+ * point is a tensor that several records read, or none. Leaves are boxes: parameters, .grad and other inputs
+ * differ in shape and colour, and a leaf that is written has a second one, as the step leaves it. What requires a
+ * gradient is solid, the rest is dashed; where gradients are added to others is red. The first 1000 records
+ * are drawn, and the first 256 operands of each; the file says what it leaves out.
+ * A file call: neither flushes nor leaves an error standing, and writes aside, then renames. CT_ERR_IO: path cannot
+ * be written; what was there is as it was. CT_ERR_ARGUMENT: path is NULL. */
 CT_API ct_status ct_tape_to_dot(ct_context *ctx, const char *path);
+
+/* Writes the current step as text to path, or to the log if NULL, one line a record: its number, phase, whether it
+ * is differentiated, op, the record whose gradient rule recorded it, what it reads and writes (names, dtypes,
+ * shapes), attributes. All of it: there is no limit. A tensor without a name is %n, a leaf `leaf n`; counts, cursors
+ * and moments of the runtime are only counted ("+9 of state"). Errors as ct_tape_to_dot. */
+CT_API ct_status ct_tape_print(ct_context *ctx, const char *path);
 
 #ifdef __cplusplus
 }

@@ -98,6 +98,11 @@ void ct_log_line(ct_context *ctx, const char *format, ...)
     va_start(list, format);
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
+    ct_log_text(ctx, text);
+}
+
+void ct_log_text(ct_context *ctx, const char *text)
+{
     if (ctx->config.log)
         ctx->config.log(ctx->config.log_user, text);
     else

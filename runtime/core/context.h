@@ -68,6 +68,8 @@ ct_status ct_fail(ct_context *, ct_status, const char *format, ...) __attribute_
 ct_status ct_report(ct_context *, ct_status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* A line to the user's log, or to stderr if there is no log function. */
 void ct_log_line(ct_context *, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same of text that is ready, of any length. */
+void ct_log_text(ct_context *, const char *text);
 
 /* CT_OK if the context is usable for a recording call: open, and no error stands. */
 ct_status ct_ready(ct_context *);

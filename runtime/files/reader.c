@@ -6,26 +6,18 @@
 
 #include "files/reader.h"
 #include "files/files.h"
+#include "files/path.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-    READ_AHEAD_BYTES = 1 << 18,
-    MAX_NAME_BYTES = 512, /* so that the message has room for what is wrong */
-};
-
-static const char *name_of(const char *path)
-{
-    size_t length = strlen(path);
-    return length > MAX_NAME_BYTES ? path + length - MAX_NAME_BYTES : path;
-}
+enum { READ_AHEAD_BYTES = 1 << 18 };
 
 ct_status ct_reader_open(ct_reader *r, ct_context *ctx, const char *path)
 {
-    *r = (ct_reader){.ctx = ctx, .name = name_of(path), .plain_bytes = -1};
+    *r = (ct_reader){.ctx = ctx, .name = ct_path_text(path), .plain_bytes = -1};
 
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return ct_report(ctx, CT_ERR_IO, "%s: cannot open: %s", r->name, strerror(errno));

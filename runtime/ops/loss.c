@@ -106,7 +106,8 @@ const ct_op ct_op_cross_entropy = {.name = "cross_entropy",
                                    .saved = 1,
                                    .vjp = cross_entropy_vjp,
                                    .lower = cross_entropy_lower,
-                                   .scratch = cross_entropy_scratch};
+                                   .scratch = cross_entropy_scratch,
+                                   .shown = "reduction ignore_index=-100; label_smoothing=0"};
 
 /* ---- mean squared error -------------------------------------------------------------------
  * Outputs: loss, and dx = c (x - y) with c = 2 or 2/numel. */
@@ -171,5 +172,9 @@ static void mse_loss_lower(ct_lowering *l)
     ct_cost(l, 4.0 * (double)x->numel, 3 * (double)ct_shape_bytes(x));
 }
 
-const ct_op ct_op_mse_loss = {
-    .name = "mse_loss", .saved = 0, .vjp = mse_loss_vjp, .lower = mse_loss_lower, .scratch = mse_loss_scratch};
+const ct_op ct_op_mse_loss = {.name = "mse_loss",
+                              .saved = 0,
+                              .vjp = mse_loss_vjp,
+                              .lower = mse_loss_lower,
+                              .scratch = mse_loss_scratch,
+                              .shown = "reduction"};

@@ -108,7 +108,8 @@ static void matmul_lower(ct_lowering *l)
     if (sc->numel == 0) a->m = 0; /* no batches: nothing to do */
 }
 
-const ct_op ct_op_matmul = {.name = "matmul", .saved = 3, .vjp = matmul_vjp, .lower = matmul_lower};
+const ct_op ct_op_matmul = {
+    .name = "matmul", .saved = 3, .vjp = matmul_vjp, .lower = matmul_lower, .shown = "ta=0 tb=0"};
 
 /* The kernel's epilogue numbers the activations as the header does. */
 _Static_assert(CT_ACT_RELU == 1 && CT_ACT_TANH == 2 && CT_ACT_SIGMOID == 3 && CT_ACT_LEAKY_RELU == 6, "gemm.inc");
@@ -199,4 +200,5 @@ static void linear_lower(ct_lowering *l)
     a->flags = (uint8_t)ct_attr(l, 0);
 }
 
-const ct_op ct_op_linear = {.name = "linear", .saved = 3, .vjp = linear_vjp, .lower = linear_lower};
+const ct_op ct_op_linear = {
+    .name = "linear", .saved = 3, .vjp = linear_vjp, .lower = linear_lower, .shown = "activation=0"};

@@ -49,5 +49,6 @@ static void lower(ct_lowering *l, ct_kernel_id kernel)
 static void softmax_lower(ct_lowering *l) { lower(l, CT_KERNEL_softmax); }
 static void log_softmax_lower(ct_lowering *l) { lower(l, CT_KERNEL_log_softmax); }
 
-const ct_op ct_op_softmax = {.name = "softmax", .vjp = softmax_vjp, .lower = softmax_lower};
-const ct_op ct_op_log_softmax = {.name = "log_softmax", .vjp = log_softmax_vjp, .lower = log_softmax_lower};
+const ct_op ct_op_softmax = {.name = "softmax", .vjp = softmax_vjp, .lower = softmax_lower, .shown = "dim"};
+const ct_op ct_op_log_softmax = {
+    .name = "log_softmax", .vjp = log_softmax_vjp, .lower = log_softmax_lower, .shown = "dim"};

@@ -125,7 +125,7 @@ static void advance_lower(ct_lowering *l)
     a->p[0] = ct_in(l, 0);
 }
 
-const ct_op ct_op_dropout = {.name = "dropout", .vjp = dropout_vjp, .lower = dropout_lower};
+const ct_op ct_op_dropout = {.name = "dropout", .vjp = dropout_vjp, .lower = dropout_lower, .shown = "-; p"};
 const ct_op ct_op_rand = {.name = "rand", .lower = rand_lower};
 const ct_op ct_op_randn = {.name = "randn", .lower = randn_lower};
 const ct_op ct_op_advance = {.name = "advance", .flags = CT_OP_EFFECT, .lower = advance_lower};

@@ -268,12 +268,14 @@ static void argmax_lower(ct_lowering *l)
     ct_cost(l, (double)x->numel, (double)ct_shape_bytes(x));
 }
 
-const ct_op ct_op_sum = {.name = "sum", .vjp = sum_vjp, .lower = sum_lower, .scratch = sum_scratch};
-const ct_op ct_op_argmax = {.name = "argmax", .lower = argmax_lower};
+const ct_op ct_op_sum = {
+    .name = "sum", .vjp = sum_vjp, .lower = sum_lower, .scratch = sum_scratch, .shown = "dims keepdim=0; factor=1"};
+const ct_op ct_op_argmax = {.name = "argmax", .lower = argmax_lower, .shown = "dim"};
 
-#define FOLD(id, rule)                                                                                                 \
-    const ct_op ct_op_##id = {.name = #id, .saved = 1, .vjp = rule, .lower = id##_lower, .scratch = fold_scratch};
-FOLD(amax, extremum_vjp)
-FOLD(amin, extremum_vjp)
-FOLD(logsumexp, logsumexp_vjp)
-FOLD(var, var_vjp)
+#define FOLD(id, rule, attributes)                                                                                     \
+    const ct_op ct_op_##id = {                                                                                         \
+        .name = #id, .saved = 1, .vjp = rule, .lower = id##_lower, .scratch = fold_scratch, .shown = attributes};
+FOLD(amax, extremum_vjp, "dims keepdim=0")
+FOLD(amin, extremum_vjp, "dims keepdim=0")
+FOLD(logsumexp, logsumexp_vjp, "dims keepdim=0")
+FOLD(var, var_vjp, "dims keepdim=0; factor")

@@ -146,6 +146,6 @@ static void fill_lower(ct_lowering *l)
 }
 
 const ct_op ct_op_reshape = {.name = "reshape", .flags = CT_OP_ALIAS, .vjp = reshape_vjp, .lower = ct_lower_copy};
-const ct_op ct_op_transpose = {.name = "transpose", .vjp = transpose_vjp, .lower = transpose_lower};
+const ct_op ct_op_transpose = {.name = "transpose", .vjp = transpose_vjp, .lower = transpose_lower, .shown = "d0 d1"};
 const ct_op ct_op_expand = {.name = "expand", .vjp = expand_vjp, .lower = expand_lower};
-const ct_op ct_op_fill = {.name = "fill", .lower = fill_lower};
+const ct_op ct_op_fill = {.name = "fill", .lower = fill_lower, .shown = "- -; value"};

@@ -182,7 +182,14 @@ static void clip_scale_lower(ct_lowering *l)
     ct_cost(l, (double)a->n, 2 * (double)a->n * (double)ct_dtype_bytes(a->dtype));
 }
 
-const ct_op ct_op_sgd = {.name = "sgd", .flags = CT_OP_EFFECT, .lower = sgd_lower};
-const ct_op ct_op_adam = {.name = "adam", .flags = CT_OP_EFFECT, .lower = adam_lower};
+const ct_op ct_op_sgd = {.name = "sgd",
+                         .flags = CT_OP_EFFECT,
+                         .lower = sgd_lower,
+                         .shown = "nesterov=0; lr momentum=0 dampening=0 weight_decay=0"};
+const ct_op ct_op_adam = {.name = "adam",
+                          .flags = CT_OP_EFFECT,
+                          .lower = adam_lower,
+                          .shown = "decoupled=0; lr beta1 beta2 eps weight_decay=0"};
 const ct_op ct_op_grad_norm = {.name = "grad_norm", .lower = grad_norm_lower, .scratch = grad_norm_scratch};
-const ct_op ct_op_clip_scale = {.name = "clip_scale", .flags = CT_OP_EFFECT, .lower = clip_scale_lower};
+const ct_op ct_op_clip_scale = {
+    .name = "clip_scale", .flags = CT_OP_EFFECT, .lower = clip_scale_lower, .shown = "; max_norm"};

@@ -115,7 +115,9 @@ static void contribute(sweep *s, ct_ref ref, ct_tensor g)
     ct_value *v = ct_value_at(ctx, ref);
     if (v->sweep == s->serial) {
         ct_tensor sum = ct_add(ctx, v->adjoint, g);
+        if (ctx->status) return;
         ct_value_at(ctx, ref)->adjoint = sum; /* the tape may have moved */
+        ctx->tape->records[ctx->tape->n_records - 1].flags |= CT_RECORD_SUMS;
         return;
     }
     v->sweep = s->serial;

@@ -18,6 +18,7 @@ enum {
     CT_RECORD_GRAD = 1,  /* an output requires a gradient                                 */
     CT_RECORD_KEEP = 2,  /* outputs have a name outside, or a later gradient may read them */
     CT_RECORD_SWEPT = 4, /* a backward went over it and did not retain it                 */
+    CT_RECORD_SUMS = 8,  /* adds two adjoints of one tensor, which was used twice         */
 };
 
 typedef struct ct_operand {

@@ -3,6 +3,7 @@
 // crashes or leaks, and a step that failed can be done again.
 #include "support/context.h"
 #include "support/errors.h"
+#include "support/temp_dir.h"
 #include "support/training.h"
 
 #include <cstdlib>
@@ -152,6 +153,7 @@ TEST(HostMemory, MayRunOutAtAnyAllocation)
 // The calls a training does not make.
 TEST(HostMemory, MayRunOutInAnyCall)
 {
+    const TempDir dir;
     for (int64_t n = 1;; ++n) {
         SCOPED_TRACE("allocation " + std::to_string(n) + " fails");
         Heap heap;
@@ -189,6 +191,8 @@ TEST(HostMemory, MayRunOutInAnyCall)
             }
             const ct_tensor read = ct_sum(ctx, x, 1, (const int[]){0}, false);
             if (check(read.bits != 0)) check(ct_read(ctx, read, host.data(), 4 * sizeof(double)) == CT_OK);
+            check(ct_tape_to_dot(ctx, dir.path("step.dot").c_str()) == CT_OK);
+            check(ct_tape_print(ctx, nullptr) == CT_OK);
             check(ct_step_end(ctx) == CT_OK);
             const auto squared = [](ct_context *c, int, const ct_tensor *in, void *) { return ct_square(c, in[0]); };
             check(ct_gradcheck(ctx, squared, nullptr, 1, &x, 1e-6, 1e-7, 1e-5) == CT_OK);

@@ -82,6 +82,7 @@ TEST(Null, AsContextIsAnError)
     EXPECT_NE(ct_synchronize(nullptr), CT_OK);
     EXPECT_NE(ct_get_stats(nullptr, &stats), CT_OK);
     EXPECT_NE(ct_tape_to_dot(nullptr, "x.dot"), CT_OK);
+    EXPECT_NE(ct_tape_print(nullptr, "x.txt"), CT_OK);
     EXPECT_NE(ct_set_requires_grad(nullptr, some, true), CT_OK);
     EXPECT_NE(ct_zero_grad(nullptr, some), CT_OK);
     EXPECT_NE(ct_backward(nullptr, some), CT_OK);
@@ -178,6 +179,7 @@ TEST(Null, AsArgumentIsAnError)
     };
     EXPECT_TRUE(refused(ct_describe(ctx, x, nullptr)));
     EXPECT_TRUE(refused(ct_get_stats(ctx, nullptr)));
+    EXPECT_TRUE(refused(ct_tape_to_dot(ctx, nullptr)));
     EXPECT_TRUE(refused(ct_write(ctx, x, nullptr, 8)));
     EXPECT_TRUE(refused(ct_read(ctx, x, nullptr, 8)));
     EXPECT_TRUE(refused(ct_data(ctx, x, nullptr)));

@@ -1,0 +1,73 @@
+/* Growing text and lines of it: see text.h. */
+#include "files/text.h"
+
+#include <string.h>
+
+static bool make_room(ct_text *t, size_t n)
+{
+    if (!t->failed && !ct_grow(t->ctx, (void **)&t->bytes, &t->capacity, t->n + n + 1, 1)) t->failed = true;
+    return !t->failed;
+}
+
+void ct_text_put(ct_text *t, const char *bytes, size_t n)
+{
+    if (!make_room(t, n)) return;
+    memcpy(t->bytes + t->n, bytes, n);
+    t->n += n;
+    t->bytes[t->n] = 0;
+}
+
+void ct_text_add(ct_text *t, const char *format, ...)
+{
+    va_list list, again;
+    va_start(list, format);
+    va_copy(again, list);
+    int n = vsnprintf(NULL, 0, format, list);
+    if (n >= 0 && make_room(t, (size_t)n)) {
+        vsnprintf(t->bytes + t->n, (size_t)n + 1, format, again);
+        t->n += (size_t)n;
+    }
+    va_end(again);
+    va_end(list);
+}
+
+void ct_text_pad(ct_text *t, size_t column)
+{
+    do ct_text_put(t, " ", 1);
+    while (t->n < column && !t->failed);
+}
+
+void ct_text_free(ct_text *t)
+{
+    ct_free(t->ctx, t->bytes);
+    *t = (ct_text){.ctx = t->ctx};
+}
+
+/* ---- lines ------------------------------------------------------------------------------ */
+
+ct_status ct_lines_open(ct_lines *l, ct_context *ctx, const char *path)
+{
+    *l = (ct_lines){.line = {.ctx = ctx}};
+    return path ? ct_writer_open(&l->file, ctx, path) : CT_OK;
+}
+
+void ct_lines_end(ct_lines *l)
+{
+    ct_text *t = &l->line;
+    if (l->file.file) ct_text_put(t, "\n", 1);
+    if (t->failed) return;
+    if (l->file.file)
+        ct_writer_write(&l->file, t->bytes, t->n);
+    else
+        ct_log_text(t->ctx, t->n ? t->bytes : "");
+    t->n = 0;
+}
+
+ct_status ct_lines_close(ct_lines *l, const char *call)
+{
+    bool failed = l->line.failed;
+    ct_text_free(&l->line);
+    if (!failed) return l->file.file ? ct_writer_commit(&l->file) : CT_OK;
+    ct_writer_abandon(&l->file);
+    return ct_report(l->line.ctx, CT_ERR_MEMORY, "%s: out of host memory", call);
+}
