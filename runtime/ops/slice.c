@@ -204,6 +204,6 @@ static void concat_lower(ct_lowering *l)
     emit_parts(l, dim, parts, n, 2 * (double)ct_shape_bytes(y));
 }
 
-const ct_op ct_op_slice = {.name = "slice", .vjp = slice_vjp, .lower = slice_lower};
-const ct_op ct_op_pad = {.name = "pad", .vjp = pad_vjp, .lower = pad_lower};
-const ct_op ct_op_concat = {.name = "concat", .vjp = concat_vjp, .lower = concat_lower};
+const ct_op ct_op_slice = {.name = "slice", .vjp = slice_vjp, .lower = slice_lower, .shown = "dim start stop"};
+const ct_op ct_op_pad = {.name = "pad", .vjp = pad_vjp, .lower = pad_lower, .shown = "dim front size"};
+const ct_op ct_op_concat = {.name = "concat", .vjp = concat_vjp, .lower = concat_lower, .shown = "dim"};
