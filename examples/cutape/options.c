@@ -38,7 +38,7 @@ static const choice device_choices[] = {
 enum {
     DATA, DATA_DIR, IMAGES, LABELS, TEST_IMAGES, TEST_LABELS, CSV, TARGET, REGRESSION, TEST_CSV,
     WIDTHS, ACTIVATION, DROPOUT, OPTIMIZER, LR, LR_MIN, MOMENTUM, WEIGHT_DECAY, SCHEDULE, CLIP,
-    BATCH, EPOCHS, SEED, DEVICE, THREADS, OUTPUT, HELP, N_OPTIONS
+    BATCH, EPOCHS, SEED, DEVICE, THREADS, OUTPUT, DOT, HELP, N_OPTIONS
 };
 /* clang-format on */
 
@@ -108,6 +108,7 @@ static const option table[N_OPTIONS] = {
     [THREADS] = {"--threads", "N", COUNT, FIELD(threads), 0, 1025, NULL, "a whole number from 0 to 1024",
                  "threads on the CPU; 0: as many as pay (0)"},
     [OUTPUT] = FILE_OPTION("--output", output, "write the curve as CSV, one line an epoch"),
+    [DOT] = FILE_OPTION("--dot", dot, "draw the first step, for Graphviz"),
     [HELP] = {"--help", NULL, FLAG, FIELD(help), 0, 0, NULL, NULL, "this text"},
 };
 

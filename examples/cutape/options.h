@@ -37,6 +37,7 @@ typedef struct train_options {
     int32_t device;     /* CT_DEVICE_* */
     int64_t threads;    /* 0: the runtime chooses */
     const char *output; /* CSV file of the curve, or NULL */
+    const char *dot;    /* drawing of a step, or NULL     */
 
     bool help;
 } train_options;

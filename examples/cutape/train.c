@@ -113,6 +113,7 @@ static bool set_up(run *r)
     r->steps = ct_loader_batches(r->training.loader);
     r->losses_read = calloc((size_t)r->steps, sizeof *r->losses_read);
     r->losses = ct_leaf(r->ctx, CT_F32, 1, &r->steps, NULL);
+    ct_set_name(r->ctx, r->losses, "losses");
     r->loss_sum = ct_leaf(r->ctx, CT_F32, 0, NULL, NULL);
     r->correct = ct_leaf(r->ctx, CT_F32, 0, NULL, NULL);
     if (!r->losses_read) snprintf(r->message, sizeof r->message, "out of memory");
@@ -165,7 +166,8 @@ static ct_tensor loss_of(const run *r, ct_tensor output, ct_tensor y, ct_reducti
     return ct_cross_entropy(r->ctx, output, y, 0.0, -100, reduction);
 }
 
-static ct_status record_step(run *r)
+/* One step, drawn into a file if one is named. */
+static ct_status record_step(run *r, const char *dot)
 {
     ct_tensor x, y;
     data_next(r->ctx, &r->data, r->training.loader, &x, &y);
@@ -175,7 +177,8 @@ static ct_status record_step(run *r)
     if (r->options->clip > 0) ct_clip_grad_norm(ct_mlp_params(r->mlp), r->options->clip, NULL);
     ct_optimizer_step(r->optimizer);
     ct_append(r->ctx, r->losses, loss);
-    return ct_step_end(r->ctx);
+    ct_status status = dot ? ct_tape_to_dot(r->ctx, dot) : CT_OK;
+    return status == CT_OK ? ct_step_end(r->ctx) : status;
 }
 
 /* Mean loss per example over the first `done` steps of this epoch; waits for them. */
@@ -226,9 +229,10 @@ static ct_status train_epoch(run *r, int64_t epoch, progress_epoch *result)
 {
     double start = seconds_now();
     ct_status status = ct_optimizer_set_lr(r->optimizer, rate_of(r->options, epoch));
-    if (status == CT_OK) status = record_step(r); /* a batch is at most the data set, so one is full */
+    /* A batch is at most the data set, so one is full. */
+    if (status == CT_OK) status = record_step(r, epoch == 0 ? r->options->dot : NULL);
     if (status == CT_OK) status = replay_epoch(r, epoch, start);
-    if (status == CT_OK && r->training.rest > 0) status = record_step(r);
+    if (status == CT_OK && r->training.rest > 0) status = record_step(r, NULL);
     if (status == CT_OK) status = read_loss(r, r->steps, &result->train_loss);
     double seconds = seconds_now() - start;
     r->seconds += seconds;
