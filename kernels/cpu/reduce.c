@@ -12,14 +12,52 @@
 #include "vmath.h"
 
 #define LANES 16
-#define COLUMNS 64 /* of a block                              */
-#define CHUNK 4096 /* elements that a fold goes over at once  */
+#define COLUMNS 64    /* of a block                              */
+#define CHUNK 4096    /* elements that a fold goes over at once  */
+#define GATHERED 1024 /* ... of alternating dims */
 
 /* About 4,096 elements a block, and whole rows. */
 static int64_t rows_a_block(const ct_args *a)
 {
     int64_t rows = 4096 / (a->n > 0 ? a->n : 1);
     return rows < 1 ? 1 : rows;
+}
+
+/* A walk over the elements that go into one output of the general case, in row-major order. */
+typedef struct walk {
+    int64_t at, left;            /* offset of the next; how many there are */
+    int64_t index[CT_ARGS_DIMS]; /* of the next, in the reduced dims       */
+    int dim;                     /* the innermost of them                  */
+} walk;
+
+static bool is_reduced(const ct_args *a, int dim) { return a->i[0] >> dim & 1; }
+
+static walk walk_from(const ct_args *a, int64_t out)
+{
+    walk w = {.left = 1};
+    for (int d = a->ndim - 1; d >= 0; d--) {
+        if (is_reduced(a, d)) continue;
+        w.at += out % a->shape[d] * a->stride[0][d];
+        out /= a->shape[d];
+    }
+    for (int d = 0; d < a->ndim; d++)
+        if (is_reduced(a, d)) w.dim = d, w.left *= a->shape[d];
+    return w;
+}
+
+/* On by n, of which as many are left in the innermost dim. */
+static void walk_on(const ct_args *a, walk *w, int64_t n)
+{
+    w->left -= n;
+    for (int d = w->dim; d >= 0; d--) {
+        if (!is_reduced(a, d)) continue;
+        w->index[d] += n;
+        w->at += n * a->stride[0][d];
+        if (w->index[d] < a->shape[d]) return;
+        w->at -= w->index[d] * a->stride[0][d];
+        w->index[d] = 0;
+        n = 1;
+    }
 }
 
 #define CT_TEMPLATE "reduce.inc"

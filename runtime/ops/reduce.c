@@ -207,16 +207,19 @@ static void reduction_lower(ct_lowering *l, ct_kernel_id all, ct_kernel_id rows,
     if (whole) a->m = 1, a->n = x->numel, a->k = ct_partials(x->numel);
     ct_cost(l, flops * (double)x->numel, (double)(ct_shape_bytes(x) + ct_shape_bytes(y)));
     if (simple || whole) return;
-    /* Alternating dims: the kept ones are iterated over, the reduced ones walked within. */
+    /* Alternating dims, neighbours of one kind joined: the kept ones are iterated over, the reduced ones walked. */
     a->m = y->numel, a->n = 1, a->k = 0;
-    int64_t step = 1, strides[CT_MAX_DIMS];
-    for (int i = x->ndim; i-- > 0; step *= x->dim[i]) strides[i] = step;
-    a->ndim = x->ndim;
-    a->i[0] = ct_attr(l, 0);
     for (int i = 0; i < x->ndim; i++) {
-        a->shape[i] = x->dim[i];
-        a->stride[0][i] = ct_stride(l, strides[i]);
+        int64_t reduced = ct_attr(l, 0) >> i & 1;
+        if (x->dim[i] == 1) continue;
+        if (a->ndim == 0 || (a->i[0] >> (a->ndim - 1) & 1) != reduced) {
+            a->i[0] |= reduced << a->ndim;
+            a->shape[a->ndim++] = 1;
+        }
+        a->shape[a->ndim - 1] *= x->dim[i];
     }
+    int64_t step = 1;
+    for (int i = a->ndim; i-- > 0; step *= a->shape[i]) a->stride[0][i] = ct_stride(l, step);
 }
 
 static void sum_lower(ct_lowering *l)

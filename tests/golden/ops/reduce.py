@@ -51,8 +51,8 @@ sample("argmax", "first_of_ties", given([1.0, 3.0, 3.0, 2.0, 2.0, 2.0, 0.0, -0.0
 sample("argmax", "nan_wins", given([1.0, NAN, 3.0, INF, -INF, 2.0], [2, 3], diff=False), dim=1, result="i32")
 
 
-# Past the chunks and parts that kernels work in: all, a line, columns, alternating dims. Values alone.
-LONG = [([9001], []), ([2, 5003], [1]), ([140, 67], [0]), ([34, 3, 31, 2], [0, 2])]
+# Past the chunks and parts that kernels work in: all, short lines, long ones, columns, alternating dims. Values alone.
+LONG = [([9001], []), ([70, 37], [1]), ([2, 5003], [1]), ([140, 67], [0]), ([34, 3, 31, 2], [0, 2])]
 # No variance with a correction of 1 where a single element is reduced.
 FOLDED = [(shape, dims) for shape, dims in REDUCTIONS if 0 not in shape and (shape, dims) not in
           (([], []), ([3, 1, 5], [1]))]
