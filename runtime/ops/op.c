@@ -13,6 +13,12 @@ const ct_op *const ct_ops[CT_OP_COUNT] = {
 #undef CT_OP
 };
 
+const ct_op *ct_op_of(const ct_context *ctx, uint16_t op)
+{
+    (void)ctx; /* all contexts have the same ops */
+    return op < CT_OP_COUNT ? ct_ops[op] : NULL;
+}
+
 ct_shape ct_shape_of(ct_context *ctx, ct_ref ref) { return ct_value_at(ctx, ref)->shape; }
 
 ct_shape ct_scalar_shape(int32_t dtype) { return (ct_shape){.dtype = dtype, .numel = 1}; }

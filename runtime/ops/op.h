@@ -52,6 +52,8 @@ typedef enum ct_opcode {
 } ct_opcode;
 
 extern const ct_op *const ct_ops[CT_OP_COUNT];
+/* The op of a record; NULL: there is none of this number. */
+const ct_op *ct_op_of(const ct_context *, uint16_t op);
 
 /* ---- helpers for the recording functions ------------------------------------------- */
 

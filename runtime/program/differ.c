@@ -7,6 +7,7 @@
 
 /* A cursor over the records of a key. */
 typedef struct reader {
+    const ct_context *ctx;
     const uint64_t *key;
     size_t n, at;
     uint32_t externals; /* named so far */
@@ -29,7 +30,7 @@ static key_record next_record(reader *r)
         return k;
     }
     uint64_t header = r->key[r->at++];
-    k.op = ct_ops[header & 0xffff];
+    k.op = ct_op_of(r->ctx, header & 0xffff);
     uint32_t n_in = header >> 32 & 0xffffff, n_attr = header >> 24 & 0xff;
     for (uint32_t i = 0; i < n_in; i++) {
         uint64_t operand = r->key[r->at++];
@@ -69,7 +70,7 @@ static bool moved_only(const uint64_t *old_key, const key_record *was, const uin
 void ct_program_explain_miss(ct_context *ctx, const ct_program *old, char *text, size_t bytes)
 {
     const ct_tape *t = ctx->tape;
-    reader a = {old->key, old->n_key, CT_KEY_HEADER, 0}, b = {t->key, t->n_key, CT_KEY_HEADER, 0};
+    reader a = {ctx, old->key, old->n_key, CT_KEY_HEADER, 0}, b = {ctx, t->key, t->n_key, CT_KEY_HEADER, 0};
     for (int number = 0;; number++) {
         key_record was = next_record(&a), is = next_record(&b);
         size_t length = was.end - was.start;

@@ -15,6 +15,8 @@ struct ct_lowering {
     ct_launch nowhere; /* what a failed ct_emit lets the op write to */
 };
 
+static const ct_op *op_of(const ct_lowering *l) { return ct_op_of(l->ctx, l->record->op); }
+
 uint32_t ct_n_in(const ct_lowering *l) { return l->record->n_in; }
 
 static const ct_plan_value *input(const ct_lowering *l, uint32_t i)
@@ -73,7 +75,7 @@ ct_args *ct_emit(ct_lowering *l, ct_kernel_id kernel, int32_t dtype)
     ct_program *p = l->program;
     ct_launch *launch = &l->nowhere;
     if (!l->ctx->device->supports(l->ctx->device, (uint16_t)kernel, dtype))
-        ct_fail(l->ctx, CT_ERR_UNSUPPORTED, "%s: the %s device has no %s kernel for it", ct_ops[l->record->op]->name,
+        ct_fail(l->ctx, CT_ERR_UNSUPPORTED, "%s: the %s device has no %s kernel for it", op_of(l)->name,
                 l->ctx->device->name, ct_dtype_name(dtype));
     else if (!ct_grow(l->ctx, (void **)&p->code.launches, &p->launches_capacity, p->code.n_launches + 1,
                       sizeof *launch))
@@ -108,7 +110,7 @@ int32_t ct_stride(ct_lowering *l, int64_t stride)
     if (stride > INT32_MAX)
         ct_fail(l->ctx, CT_ERR_UNSUPPORTED,
                 "%s: %s is too large to be broadcast, transposed or reduced in part (strides have 32 bits)",
-                ct_ops[l->record->op]->name, ct_shape_text(l->ctx, ct_in_shape(l, 0)));
+                op_of(l)->name, ct_shape_text(l->ctx, ct_in_shape(l, 0)));
     return (int32_t)stride;
 }
 
@@ -210,8 +212,9 @@ ct_status ct_program_lower(ct_context *ctx, ct_program *program)
     for (uint32_t k = 0; k < plan->n_records; k++) {
         l.record = &plan->records[k];
         l.index = k;
-        if (!l.record->live || l.record->aliased || !ct_ops[l.record->op]->lower) continue;
-        ct_ops[l.record->op]->lower(&l);
+        const ct_op *op = op_of(&l);
+        if (!l.record->live || l.record->aliased || !op->lower) continue;
+        op->lower(&l);
         if (ctx->status) return ctx->status;
     }
     return CT_OK;

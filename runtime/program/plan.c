@@ -78,7 +78,7 @@ static void import_records(ct_context *ctx, ct_plan *p)
 
 static bool has_effect(const ct_plan *p, const ct_plan_record *r)
 {
-    if (!(ct_ops[r->op]->flags & CT_OP_EFFECT)) return false;
+    if (!(ct_plan_op(p, r)->flags & CT_OP_EFFECT)) return false;
     for (uint32_t i = 0; i < r->n_in; i++) {
         const ct_plan_operand *o = ct_plan_in(p, r, i);
         if (o->value != CT_NO_VALUE && (o->access & CT_WRITE)) return true;
@@ -146,12 +146,12 @@ static void share_aliases(ct_plan *p)
 {
     for (uint32_t k = 0; k < p->n_records; k++) {
         ct_plan_record *r = &p->records[k];
-        if (!r->live || !(ct_ops[r->op]->flags & CT_OP_ALIAS)) continue;
+        if (!r->live || !(ct_plan_op(p, r)->flags & CT_OP_ALIAS)) continue;
         uint32_t out = ct_plan_out(p, r, 0)->value, source = root(p, ct_plan_in(p, r, 0)->value);
         if (p->values[out].stored) continue;
         if (p->values[source].leaf) {
             uint32_t until = last_reader(p, out);
-            bool chained = p->records[until].n_out && (ct_ops[p->records[until].op]->flags & CT_OP_ALIAS);
+            bool chained = p->records[until].n_out && (ct_plan_op(p, &p->records[until])->flags & CT_OP_ALIAS);
             if (p->values[out].kept || chained || written_after(p, source, k, until)) continue;
         }
         p->values[out].storage = source;
@@ -189,7 +189,7 @@ static void compute_in_place(ct_plan *p)
 {
     for (uint32_t k = 0; k < p->n_records; k++) {
         const ct_plan_record *r = &p->records[k];
-        if (!r->live || !(ct_ops[r->op]->flags & CT_OP_ELEMENTWISE)) continue;
+        if (!r->live || !(ct_plan_op(p, r)->flags & CT_OP_ELEMENTWISE)) continue;
         uint32_t out = ct_plan_out(p, r, 0)->value;
         if (p->values[out].storage != out || p->values[out].last == CT_NEVER) continue;
         for (uint32_t i = 0; i < r->n_in; i++) {
@@ -293,13 +293,13 @@ static bool find_scratch(ct_context *ctx, ct_plan *p)
         ct_plan_record *r = &p->records[k];
         /* A product that is added is made first, and rounded, as it would be without the rewrite. */
         if (r->live && r->adds) r->scratch_bytes = p->values[ct_plan_out(p, r, 0)->value].bytes;
-        if (!r->live || !ct_ops[r->op]->scratch) continue;
+        if (!r->live || !ct_plan_op(p, r)->scratch) continue;
         const ct_shape *few[8], **in = r->n_in < 8 ? few : ct_alloc(ctx, (r->n_in + 1) * sizeof *in);
         if (!in) return false;
         for (uint32_t i = 0; i < r->n_in; i++) in[i] = &p->values[ct_plan_in(p, r, i)->value].shape;
         in[r->n_in] = NULL;
         r->scratch_bytes =
-            ct_ops[r->op]->scratch(in, &p->values[ct_plan_out(p, r, 0)->value].shape, &p->attrs[r->attr]);
+            ct_plan_op(p, r)->scratch(in, &p->values[ct_plan_out(p, r, 0)->value].shape, &p->attrs[r->attr]);
         if (in != few) ct_free(ctx, in);
     }
     return true;
@@ -318,7 +318,8 @@ ct_status ct_plan_make(ct_context *ctx, bool final, size_t base, ct_plan *p)
 {
     const ct_tape *t = ctx->tape;
     size_t n_records = t->n_records - t->first_record;
-    *p = (ct_plan){.final = final,
+    *p = (ct_plan){.ctx = ctx,
+                   .final = final,
                    .base = base,
                    .n_externals = (uint32_t)t->n_externals,
                    .n_values = (uint32_t)(t->n_externals + t->n_values - t->first_value),

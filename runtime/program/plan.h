@@ -46,6 +46,7 @@ typedef struct ct_plan_record {
 } ct_plan_record;
 
 typedef struct ct_plan {
+    const ct_context *ctx; /* whose ops these are */
     bool final;
     ct_plan_value *values; /* externals first, then those of the segment */
     ct_plan_record *records;
@@ -64,6 +65,7 @@ void ct_plan_free(ct_context *, ct_plan *);
 /* Rewrites, in rewrite.c: they change operands and flags, never rounding by how a segment ends. */
 void ct_plan_rewrite(ct_plan *);
 
+static inline const ct_op *ct_plan_op(const ct_plan *p, const ct_plan_record *r) { return ct_op_of(p->ctx, r->op); }
 static inline const ct_plan_operand *ct_plan_in(const ct_plan *p, const ct_plan_record *r, uint32_t i)
 {
     return &p->operands[r->operand + i];

@@ -321,7 +321,7 @@ static uint32_t note_change(ct_program *p, uint32_t n, uint32_t slot, double val
 
 static const char *op_of(const ct_program *p, uint32_t launch)
 {
-    return ct_ops[p->plan.records[p->code.launches[launch].record].op]->name;
+    return ct_plan_op(&p->plan, &p->plan.records[p->code.launches[launch].record])->name;
 }
 
 /* The last played of those before `before`; NULL: none since the last wait. */

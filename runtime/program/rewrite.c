@@ -79,7 +79,7 @@ static void store_accumulated(ct_plan *p, uint32_t k)
     uint32_t maker = v->maker;
     /* The maker may write where the accumulate would have, if nobody looks in between. */
     bool direct = maker != CT_NEVER && !v->named && v->readers == 1 &&
-                  !(ct_ops[p->records[maker].op]->flags & CT_OP_ALIAS) && !reads(p, maker, leaf) &&
+                  !(ct_plan_op(p, &p->records[maker])->flags & CT_OP_ALIAS) && !reads(p, maker, leaf) &&
                   !touched_between(p, leaf, CT_UPDATE, maker, k, CT_NEVER);
     uint32_t zero = last_touch(p, leaf, k, CT_NEVER);
     bool zeroed = zero != CT_NEVER && p->records[zero].op == CT_OP_zero && p->records[zero].live;
@@ -105,7 +105,7 @@ void ct_plan_rewrite(ct_plan *p)
     for (uint32_t k = 0; k < p->n_records; k++) {
         const ct_plan_record *r = &p->records[k];
         if (r->op == CT_OP_matmul) take_in_transposes(p, k);
-        if (ct_ops[r->op]->flags & CT_OP_ELEMENTWISE)
+        if (ct_plan_op(p, r)->flags & CT_OP_ELEMENTWISE)
             for (uint32_t i = 0; i < r->n_in; i++) read_through(p, k, i, CT_OP_expand);
     }
     for (uint32_t k = 0; k < p->n_records; k++)

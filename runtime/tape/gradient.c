@@ -134,7 +134,7 @@ static void contribute(sweep *s, ct_ref ref, ct_tensor g)
 static bool check_versions(ct_context *ctx, const ct_record *r)
 {
     const ct_operand *operands = &ctx->tape->operands[r->operand];
-    const ct_op *op = ct_ops[r->op];
+    const ct_op *op = ct_op_of(ctx, r->op);
     for (uint32_t i = 0; i < r->n_in; i++) {
         bool saved = i < 32 && (op->saved >> i & 1);
         if (!saved || !ct_ref_is_leaf(operands[i].ref)) continue;
@@ -154,7 +154,7 @@ static bool sweep_record(sweep *s, uint32_t index)
     ct_context *ctx = s->ctx;
     ct_tape *t = ctx->tape;
     ct_record r = t->records[index]; /* a copy: the tape moves as the rule records */
-    const ct_op *op = ct_ops[r.op];
+    const ct_op *op = ct_op_of(ctx, r.op);
     if (r.flags & CT_RECORD_SWEPT) {
         ct_fail(ctx, CT_ERR_STATE,
                 "backward: %s was swept by an earlier backward of this step, which freed it; pass CT_RETAIN_GRAPH to "

@@ -103,11 +103,11 @@ static ct_record *append(ct_context *ctx, const ct_entry *e)
     if (ctx->status) return NULL; /* a rule goes on after an op of it failed */
     if (e->n_in > MOST_INPUTS || t->n_values + e->n_out > CT_MAX_INDEX) {
         ct_fail(ctx, CT_ERR_UNSUPPORTED, "%s: a record has at most %u inputs, a step %u values (ct_step_end ends it)",
-                ct_ops[e->op]->name, MOST_INPUTS, CT_MAX_INDEX);
+                ct_op_of(ctx, e->op)->name, MOST_INPUTS, CT_MAX_INDEX);
         return NULL;
     }
     if (!reserve(ctx, e)) {
-        ct_fail(ctx, CT_ERR_MEMORY, "%s: out of host memory at %zu records", ct_ops[e->op]->name, t->n_records);
+        ct_fail(ctx, CT_ERR_MEMORY, "%s: out of host memory at %zu records", ct_op_of(ctx, e->op)->name, t->n_records);
         return NULL;
     }
     ct_record *r = &t->records[t->n_records];
@@ -128,7 +128,7 @@ static ct_record *append(ct_context *ctx, const ct_entry *e)
         ct_ref ref = e->in[i];
         if (!is_readable(ctx, ref)) {
             ct_fail(ctx, CT_ERR_STATE, "%s: %s was not kept when an earlier part of the step was launched",
-                    ct_ops[e->op]->name, ct_ref_text(ctx, ref));
+                    ct_op_of(ctx, e->op)->name, ct_ref_text(ctx, ref));
             return NULL;
         }
         uint32_t access = e->access ? e->access[i] : CT_READ, version = 0;
@@ -136,14 +136,14 @@ static ct_record *append(ct_context *ctx, const ct_entry *e)
         key_operand(ctx, ref);
         if (ct_ref_is_leaf(ref)) {
             ct_leaf_slot *leaf = ct_leaf_at(ctx, ref);
-            if (access & CT_WRITE) ct_leaf_written(leaf, ct_ops[e->op]->name);
+            if (access & CT_WRITE) ct_leaf_written(leaf, ct_op_of(ctx, e->op)->name);
             leaf->used_step = t->step;
             version = leaf->version;
         }
         grad |= flows;
         operands[i] = (ct_operand){ref, version, flows ? access | CT_FLOWS : access};
     }
-    grad = grad && ct_ops[e->op]->vjp && ct_grad_enabled(ctx);
+    grad = grad && ct_op_of(ctx, e->op)->vjp && ct_grad_enabled(ctx);
     bool keep = !t->sweeping || t->sweep_keeps || t->callback || ctx->config.eager;
     r->flags = (uint8_t)((grad ? CT_RECORD_GRAD : 0) | (keep ? CT_RECORD_KEEP : 0));
     for (uint32_t i = 0; i < e->n_out; i++) {
@@ -201,7 +201,7 @@ void ct_tape_keep(ct_context *ctx, ct_ref ref)
     ct_record *r = &t->records[t->values[ref].record];
     if (r->flags & CT_RECORD_KEEP) return;
     if (!GROW(key, 2)) {
-        ct_fail(ctx, CT_ERR_MEMORY, "%s: out of host memory", ct_ops[r->op]->name);
+        ct_fail(ctx, CT_ERR_MEMORY, "%s: out of host memory", ct_op_of(ctx, r->op)->name);
         return;
     }
     r->flags |= CT_RECORD_KEEP;

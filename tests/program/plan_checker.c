@@ -44,6 +44,7 @@ typedef struct symbol {
 } symbol;
 
 typedef struct symbols {
+    const ct_context *ctx;
     symbol *list;
     uint64_t *words;
     size_t n, n_words, capacity, words_capacity;
@@ -92,7 +93,7 @@ static void normalise(const symbols *t, step *r)
             if (!s || !s->source || !same_shape(&s->shape, &o->shape)) break;
             int last = o->shape.ndim - 1;
             bool swaps_last = (s->d0 == last && s->d1 == last - 1) || (s->d0 == last - 1 && s->d1 == last);
-            bool through = (s->op == CT_OP_expand && (ct_ops[r->op]->flags & CT_OP_ELEMENTWISE)) ||
+            bool through = (s->op == CT_OP_expand && (ct_op_of(t->ctx, r->op)->flags & CT_OP_ELEMENTWISE)) ||
                            (s->op == CT_OP_transpose && r->op == CT_OP_matmul && swaps_last);
             if (!through) break;
             if (r->op == CT_OP_matmul) r->attr[i] ^= 1;
@@ -106,7 +107,7 @@ static uint32_t result(symbols *t, const step *recorded, uint32_t out, const ct_
     static uint64_t words[16 + 16 + MAX_INPUTS * (3 + CT_MAX_DIMS)];
     static step r;
     if (shape && shape->numel == 0) return S_EMPTY;
-    if (ct_ops[recorded->op]->flags & CT_OP_ALIAS) return recorded->in[0].symbol;
+    if (ct_op_of(t->ctx, recorded->op)->flags & CT_OP_ALIAS) return recorded->in[0].symbol;
     r = *recorded;
     normalise(t, &r);
     size_t n = 0;
@@ -237,7 +238,7 @@ typedef struct run {
     step trace, planned;
 } run;
 
-const char *name_of(const ct_plan *p, uint32_t k) { return ct_ops[p->records[k].op]->name; }
+const char *name_of(const ct_plan *p, uint32_t k) { return ct_plan_op(p, &p->records[k])->name; }
 
 /* The next record of the key, executed on the recorded symbols. */
 static bool run_trace(run *r, uint32_t k)
@@ -253,7 +254,7 @@ static bool run_trace(run *r, uint32_t k)
     t->n_attr = header >> 24 & 0xff;
     t->n_in = header >> 32 & 0xffffff;
     uint32_t n_out = (uint32_t)(header >> 56), values[MAX_INPUTS];
-    if (t->op >= CT_OP_COUNT || t->n_in > MAX_INPUTS || t->n_attr > 16)
+    if (!ct_op_of(p->ctx, t->op) || t->n_in > MAX_INPUTS || t->n_attr > 16)
         return wrong(s, "record %u of the key is none", k);
     if (n_out != p->records[k].n_out || t->n_in != p->records[k].n_in)
         return wrong(s, "record %u (%s): the key has other numbers of operands", k, name_of(p, k));
@@ -308,7 +309,7 @@ static bool check_overlaps(const run *r, uint32_t k)
         for (uint32_t i = 0; i < record->n_in; i++) {
             uint32_t in = ct_plan_in(p, record, i)->value;
             if (in == CT_NO_VALUE || !overlap(to, bytes_of(p, out), address_of(p, in), bytes_of(p, in))) continue;
-            bool in_place = (ct_ops[record->op]->flags & CT_OP_ELEMENTWISE) && to == address_of(p, in) &&
+            bool in_place = (ct_plan_op(p, record)->flags & CT_OP_ELEMENTWISE) && to == address_of(p, in) &&
                             p->values[in].shape.numel == p->values[out].shape.numel &&
                             ct_dtype_bytes(p->values[in].shape.dtype) == ct_dtype_bytes(p->values[out].shape.dtype);
             if (!in_place) return wrong(r->s, "record %u (%s): its output lies on input %u", k, name_of(p, k), i);
@@ -339,10 +340,11 @@ static bool run_plan(run *r, uint32_t k)
     /* An accumulate on zeros is a store: only the leaf's old contents are no longer read. */
     bool rewritten = t->op != r->trace.op;
     if (rewritten && !(t->op == CT_OP_assign && r->trace.op == CT_OP_accumulate))
-        return wrong(s, "record %u: %s has become %s", k, ct_ops[r->trace.op]->name, name_of(p, k));
+        return wrong(s, "record %u: %s has become %s", k, ct_op_of(p->ctx, r->trace.op)->name, name_of(p, k));
     if (record->aliased) {
         uint32_t in = ct_plan_in(p, record, 0)->value, out = ct_plan_out(p, record, 0)->value;
-        if (!(ct_ops[t->op]->flags & CT_OP_ALIAS)) return wrong(s, "record %u (%s) is no alias", k, name_of(p, k));
+        if (!(ct_plan_op(p, record)->flags & CT_OP_ALIAS))
+            return wrong(s, "record %u (%s) is no alias", k, name_of(p, k));
         if (address_of(p, in) != address_of(p, out)) return wrong(s, "record %u: the alias lies elsewhere", k);
         return true;
     }
@@ -463,7 +465,7 @@ static bool check_run(const subject *s)
 {
     const ct_plan *p = s->plan;
     static run r;
-    r = (run){.s = s, .at = CT_KEY_HEADER};
+    r = (run){.s = s, .table = {.ctx = p->ctx}, .at = CT_KEY_HEADER};
     r.recorded = calloc(p->n_values + 1, sizeof *r.recorded);
     r.kept_by_trace = calloc(p->n_values + 1, sizeof *r.kept_by_trace);
     for (uint32_t i = 0; i < p->n_externals; i++) {

@@ -148,7 +148,7 @@ static bool spoil(ct_plan *p, int kind, uint32_t k, uint32_t i)
         if (!is_out || !has_place(p, o->value) || r->n_in == 0 || first == CT_NO_VALUE || r->aliased) return false;
         uint32_t source = root_of(p, first);
         if (!has_place(p, source) || source == o->value || !(ct_plan_in(p, r, 0)->access & CT_READ)) return false;
-        bool harmful = !(ct_ops[r->op]->flags & CT_OP_ELEMENTWISE) || read_after(p, source, k) ||
+        bool harmful = !(ct_plan_op(p, r)->flags & CT_OP_ELEMENTWISE) || read_after(p, source, k) ||
                        bytes_of(p, source) != bytes_of(p, o->value);
         if (!harmful) return false;
         v->offset = p->values[source].offset;
@@ -182,7 +182,7 @@ static bool spoil(ct_plan *p, int kind, uint32_t k, uint32_t i)
     case READ_OTHER:
         if (is_out || (o->access & CT_UPDATE) != CT_READ || r->aliased) return false;
         /* By a leaf that keeps its contents, of which this is no copy. */
-        if (v->maker != CT_NEVER && (ct_ops[p->records[v->maker].op]->flags & CT_OP_ALIAS)) return false;
+        if (v->maker != CT_NEVER && (ct_plan_op(p, &p->records[v->maker])->flags & CT_OP_ALIAS)) return false;
         for (uint32_t other = 0; other < p->n_externals; other++)
             if (other != o->value && p->values[other].leaf && same_shape(&p->values[other].shape, &v->shape) &&
                 !writes(p, 0, other) && !written_again(p, other, 0)) {
@@ -195,7 +195,7 @@ static bool spoil(ct_plan *p, int kind, uint32_t k, uint32_t i)
         p->attrs[r->attr + i] ^= 1;
         return true;
     case ALIAS_LEAF: {
-        if (!is_out || !(ct_ops[r->op]->flags & CT_OP_ALIAS) || r->aliased || v->stored || !p->values[first].leaf)
+        if (!is_out || !(ct_plan_op(p, r)->flags & CT_OP_ALIAS) || r->aliased || v->stored || !p->values[first].leaf)
             return false;
         bool harmful = v->kept;
         for (uint32_t w = k + 1; w < p->n_records && !harmful; w++)
