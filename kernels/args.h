@@ -69,4 +69,7 @@ typedef struct ct_part_row {
 #define CT_PARTIAL_ELEMENTS 8192
 #define CT_MAX_PARTIALS 1024
 
+/* Keys that are sorted in the shared memory of one block, where occurrences are put in order. */
+#define CT_ORDER_TILE 4096
+
 #endif

@@ -13,12 +13,6 @@ static ct_status missing_call(ct_context *ctx, const char *name)
     return ct_report(ctx, CT_ERR_UNSUPPORTED, "%s: is not in this version", name);
 }
 
-ct_tensor ct_embedding(ct_context *ctx, ct_tensor table, ct_tensor index)
-{
-    (void)table, (void)index;
-    return missing_op(ctx, "embedding");
-}
-
 ct_tensor ct_layer_norm(ct_context *ctx, ct_tensor x, ct_tensor gamma, ct_tensor beta, double eps)
 {
     (void)x, (void)gamma, (void)beta, (void)eps;

@@ -258,10 +258,12 @@ CT_API ct_tensor ct_concat(ct_context *ctx, int n, const ct_tensor *tensors, int
  * it. */
 CT_API ct_tensor ct_expand(ct_context *ctx, ct_tensor x, int ndim, const int64_t *shape);
 
-/* y[i.., :] = table[index[i..], :];  table [rows, width] of floats, index [..] of I32 or I64, y [..,
- * width].
- * dtable[r] = sum of dy[i..] over index[i..] = r, in the order of i; none for index. An index outside [0,
- * rows) is the caller's error, and its row of y is not specified. */
+/* y[i.., ..] = table[index[i..], ..];  table [rows, ..] of F32 or F64, index [..] of I32 or I64, y of the dims of
+ * index and then those of a row.
+ * dtable[r] = sum of dy[i..] over index[i..] = r, in the order of i; none for index. A number outside [0, rows)
+ * is the caller's error, which the device cannot raise: its row of y is NaN, and it adds to no row of dtable.
+ * Derivatives of a higher order are NaN there too. CT_ERR_DTYPE: another dtype. CT_ERR_SHAPE: a table without
+ * dims, or a result of more than CT_MAX_DIMS. CT_ERR_UNSUPPORTED: 2^32 or more rows or numbers. */
 CT_API ct_tensor ct_embedding(ct_context *ctx, ct_tensor table, ct_tensor index);
 
 /* ---- normalisation ------------------------------------------------------------------------------------ */

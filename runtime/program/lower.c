@@ -70,11 +70,16 @@ void *ct_constant_bytes(ct_lowering *l, const void *data, size_t bytes)
     return memory;
 }
 
+bool ct_has_kernel(const ct_lowering *l, ct_kernel_id kernel, int32_t dtype)
+{
+    return l->ctx->device->supports(l->ctx->device, (uint16_t)kernel, dtype);
+}
+
 ct_args *ct_emit(ct_lowering *l, ct_kernel_id kernel, int32_t dtype)
 {
     ct_program *p = l->program;
     ct_launch *launch = &l->nowhere;
-    if (!l->ctx->device->supports(l->ctx->device, (uint16_t)kernel, dtype))
+    if (!ct_has_kernel(l, kernel, dtype))
         ct_fail(l->ctx, CT_ERR_UNSUPPORTED, "%s: the %s device has no %s kernel for it", op_of(l)->name,
                 l->ctx->device->name, ct_dtype_name(dtype));
     else if (!ct_grow(l->ctx, (void **)&p->code.launches, &p->launches_capacity, p->code.n_launches + 1,

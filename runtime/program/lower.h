@@ -26,6 +26,8 @@ void *ct_lowering_host(ct_lowering *, size_t bytes);
 /* Plain bytes that the program keeps in device memory. */
 void *ct_constant_bytes(ct_lowering *, const void *data, size_t bytes);
 
+/* Has the device this kernel? What follows from the shapes and the device alone repeats. */
+bool ct_has_kernel(const ct_lowering *, ct_kernel_id, int32_t dtype);
 /* A new launch, zeroed but for kernel, dtype and scalars; valid until the next. On
  * failure it still returns a place to write to, and the error stands. */
 ct_args *ct_emit(ct_lowering *, ct_kernel_id, int32_t dtype);

@@ -18,7 +18,7 @@ import torch
 torch.set_num_threads(1)
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "ops")
-FAMILIES = ["unary", "binary", "reduce", "matrix", "shape", "norm", "loss"]
+FAMILIES = ["unary", "binary", "reduce", "matrix", "shape", "embedding", "norm", "loss"]
 
 
 def main():

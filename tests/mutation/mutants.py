@@ -172,6 +172,22 @@ MUTANTS = {
         ("concat: none by the first", "concat", "if (a->needs[i]) a->gin[i] = ct_slice", "if (a->needs[i] && i) a->gin[i] = ct_slice"),
         ("concat: those without a gradient are left out", "concat", "start += size;", "if (a->needs[i]) start += size;"),
     ],
+    "runtime/ops/embedding.c": [
+        ("embedding: adjoint of ones", "embedding", "(ct_tensor[]){a->g[0], a->in[INDEX]}, names, refs)) return;",
+         "(ct_tensor[]){ct_add_scalar(ctx, ct_mul_scalar(ctx, a->g[0], 0), 1), a->in[INDEX]}, names, refs)) return;"),
+        ("embedding_grad: sign", "embedding", "a->gin[0] = ct_embedding(ctx, a->g[0], a->in[INDEX]);",
+         "a->gin[0] = ct_neg(ctx, ct_embedding(ctx, a->g[0], a->in[INDEX]));"),
+        ("embedding_grad: none", "embedding", "a->gin[0] = ct_embedding(ctx, a->g[0], a->in[INDEX]);",
+         "(void)ctx, (void)a;"),
+    ],
+    "kernels/cpu/embedding.inc": [
+        ("embedding_grad: the last occurrence only", "embedding", "table[row * a->k + c] += g[i * a->k + c];",
+         "table[row * a->k + c] = g[i * a->k + c];"),
+        ("embedding_grad: of another row", "embedding", "table[row * a->k + c] += g[i * a->k + c];",
+         "table[row * a->k + c] += g[row % a->m * a->k + c];"),
+        ("embedding_grad: without the last", "embedding", "for (int64_t i = 0; i < a->m; i++)",
+         "for (int64_t i = 0; i + 1 < a->m; i++)"),
+    ],
     "runtime/ops/norm.c": [
         ("softmax: dropped sum", "softmax", "ct_mul(ctx, a->out[0], ct_sub(ctx, a->g[0], sum))",
          "ct_mul(ctx, a->out[0], a->g[0])"),

@@ -178,6 +178,7 @@ const std::map<std::string, Entry> &registry()
         {"expand", {shaped<ct_expand>}},
         {"slice", {slice}},
         {"concat", {concat}},
+        {"embedding", {binary<ct_embedding>}},
         {"softmax", {along<ct_softmax>}},
         {"log_softmax", {along<ct_log_softmax>}},
         {"cross_entropy", {cross_entropy}},
