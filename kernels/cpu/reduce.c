@@ -12,9 +12,9 @@
 #include "vmath.h"
 
 #define LANES 16
-#define COLUMNS 64    /* of a block                              */
-#define CHUNK 4096    /* elements that a fold goes over at once  */
-#define GATHERED 1024 /* ... of alternating dims */
+#define COLUMNS 64    /* of a block; in the general case, outputs      */
+#define CHUNK 4096    /* elements that a fold goes over at once        */
+#define GATHERED 1024 /* elements of alternating dims, taken together  */
 
 /* About 4,096 elements a block, and whole rows. */
 static int64_t rows_a_block(const ct_args *a)
@@ -67,7 +67,6 @@ static uint32_t grid_parts(const ct_args *a) { return (uint32_t)a->k; }
 
 static uint32_t grid_rows(const ct_args *a) { return (uint32_t)((a->m + rows_a_block(a) - 1) / rows_a_block(a)); }
 
-/* 64 columns a block; in the general case, 64 outputs. */
 static uint32_t grid_columns(const ct_args *a)
 {
     int64_t columns = a->k ? a->k : a->m, outer = a->k ? a->m : 1;
