@@ -120,16 +120,18 @@ class Generator
     Statement propose()
     {
         const int what = between(1, 100);
-        if (what <= 24) return unary();
-        if (what <= 48) return binary();
-        if (what <= 57) return reduction();
-        if (what <= 66) return product();
-        if (what <= 70) return along();
-        if (what <= 80) return shape();
-        if (what <= 83) return value(Op::detach, {pick()});
-        if (what <= 89) return write();
-        if (what <= 94) return backward();
-        if (what <= 97) return some_gradients();
+        if (what <= 18) return unary();
+        if (what <= 40) return binary();
+        if (what <= 48) return reduction();
+        if (what <= 60) return product();
+        if (what <= 64) return along();
+        if (what <= 75) return shape();
+        if (what <= 78) return value(Op::detach, {pick()});
+        if (what <= 84) return write();
+        if (what <= 89) return backward();
+        if (what <= 94) return some_gradients();
+        if (what <= 96) return written_between();
+        if (what <= 98) return gradient_in_between();
         return zero_grad();
     }
 
@@ -264,6 +266,39 @@ class Generator
         const int from = pick_like(naive_->shape(leaf));
         if (from == ones) return {Op::assign, {}, {}};
         return {chance(35) ? Op::assign : Op::accumulate, {leaf, from}, {}};
+    }
+
+    // A copy of a leaf, a write to the leaf, a use of the copy.
+    Statement written_between()
+    {
+        const int leaf = pick_if([&](int id, const Shape &) { return writable(id); });
+        if (leaf == ones) return {Op::assign, {}, {}};
+        const Shape shape = naive_->shape(leaf);
+        Shape wide = shape;
+        wide.insert(wide.begin(), 2);
+        const Statement copies[] = {value(Op::expand, {leaf}, chance(50) && shape.size() < max_dims ? wide : shape),
+                                    value(Op::reshape, {leaf}, reshaped(shape)), value(Op::mul_scalar, {leaf}, {}, 1)};
+        if (!keep(copies[between(0, 2)])) return {Op::assign, {}, {}};
+        const int copy = ids_.back(), from = pick_like(shape);
+        if (from != ones) keep({chance(50) ? Op::assign : Op::accumulate, {leaf, from}, {}});
+        return value(chance(50) ? Op::add : Op::sub, {pick_beside(naive_->shape(copy)), copy});
+    }
+
+    // A sweep that makes a gradient of w and reads the old one before it adds the new.
+    Statement gradient_in_between()
+    {
+        const auto weight = [&](int id, const Shape &s) {
+            return is_leaf(id) && s.size() == 2 && rules_->requires_grad(id) && !writable(id);
+        };
+        const int w = pick_if(weight);
+        if (w == ones) return {Op::backward, {}, {}};
+        const int64_t in = naive_->shape(w)[0];
+        const int x = pick_beside(naive_->shape(w)),
+                  y = pick_if([&](int, const Shape &s) { return s.size() == 2 && s[1] == in; });
+        if (x == ones || y == ones) return {Op::backward, {}, {}};
+        const Statement scaled = {Op::mul, {x, gradient_of(w)}, {}, 0, false, {}, {}, 0, {new_result()}};
+        if (!keep(scaled) || !keep(value(Op::matmul, {y, w}))) return {Op::backward, {}, {}};
+        return {Op::backward, {scaled.results[0], ids_.back()}, {}, 0, false, {ones, ones}};
     }
 
     Statement zero_grad()

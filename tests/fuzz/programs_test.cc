@@ -186,7 +186,7 @@ uint64_t setting(const char *name, uint64_t otherwise)
 TEST(RandomPrograms, AgreeWithTheNaiveEvaluator_WithDifferences_AndWithThemselves)
 {
     const uint64_t first = setting("CUTAPE_RANDOM_SEED", 1);
-    const uint64_t n = setting("CUTAPE_RANDOM_PROGRAMS", on_stand_in() ? 200 : 500);
+    const uint64_t n = setting("CUTAPE_RANDOM_PROGRAMS", on_stand_in() ? 400 : 2000);
     for (uint64_t seed = first; seed < first + n; ++seed) {
         const Program program = generate(seed);
         const std::string wrong = check(program);

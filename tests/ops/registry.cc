@@ -1,4 +1,5 @@
-// How to run the samples of an op. To add one: one line in `registry`.
+// How to run the samples of an op. To add one: one line in `registry`, with the bound of its values in f32, and its
+// row in ACCURACY.md, which accuracy_test.cc writes.
 #include "ops/samples.h"
 
 #include <stdexcept>
@@ -13,6 +14,15 @@ struct Entry {
     Call call;
     Tolerance f32 = {1e-5, 1e-6};
     Tolerance f64 = {1e-12, 1e-13};
+    Accuracy accuracy = {4, Accuracy::result};
+
+    // The same with another bound for its values in f32 (accuracy_test.cc).
+    Entry within(double ulps, Accuracy::Unit unit = Accuracy::result) const
+    {
+        Entry entry = *this;
+        entry.accuracy = {ulps, unit};
+        return entry;
+    }
 };
 
 template <ct_tensor (*op)(ct_context *, ct_tensor)> ct_tensor unary(ct_context *ctx, const Inputs &in, const Sample &)
@@ -124,64 +134,64 @@ ct_tensor cross_entropy(ct_context *ctx, const Inputs &in, const Sample &s)
 const std::map<std::string, Entry> &registry()
 {
     static const std::map<std::string, Entry> entries = {
-        {"neg", {unary<ct_neg>}},
-        {"abs", {unary<ct_abs>}},
-        {"exp", {unary<ct_exp>}},
-        {"expm1", {unary<ct_expm1>}},
-        {"log", {unary<ct_log>}},
-        {"log1p", {unary<ct_log1p>}},
-        {"sqrt", {unary<ct_sqrt>}},
-        {"rsqrt", {unary<ct_rsqrt>}},
-        {"square", {unary<ct_square>}},
-        {"reciprocal", {unary<ct_reciprocal>}},
-        {"sin", {unary<ct_sin>}},
-        {"cos", {unary<ct_cos>}},
-        {"tanh", {unary<ct_tanh>}},
+        {"neg", Entry{unary<ct_neg>}.within(0)},
+        {"abs", Entry{unary<ct_abs>}.within(0)},
+        {"exp", Entry{unary<ct_exp>}.within(2)},
+        {"expm1", Entry{unary<ct_expm1>}.within(2)},
+        {"log", Entry{unary<ct_log>}.within(2)},
+        {"log1p", Entry{unary<ct_log1p>}.within(2)},
+        {"sqrt", Entry{unary<ct_sqrt>}.within(0)},
+        {"rsqrt", Entry{unary<ct_rsqrt>}.within(2)},
+        {"square", Entry{unary<ct_square>}.within(0)},
+        {"reciprocal", Entry{unary<ct_reciprocal>}.within(0)},
+        {"sin", Entry{unary<ct_sin>}.within(2)},
+        {"cos", Entry{unary<ct_cos>}.within(2)},
+        {"tanh", Entry{unary<ct_tanh>}.within(2)},
         {"sigmoid", {unary<ct_sigmoid>}},
-        {"relu", {unary<ct_relu>}},
-        {"silu", {unary<ct_silu>}},
-        {"softplus", {unary<ct_softplus>}},
-        {"gelu", {gelu}},
-        {"gelu_tanh", {gelu_tanh}},
-        {"leaky_relu", {leaky_relu}},
-        {"elu", {elu}},
-        {"clamp", {clamp}},
-        {"sign", {unary<ct_sign>}},
-        {"cast", {cast}},
-        {"add_scalar", {scalar<ct_add_scalar>}},
-        {"mul_scalar", {scalar<ct_mul_scalar>}},
+        {"relu", Entry{unary<ct_relu>}.within(0)},
+        {"silu", Entry{unary<ct_silu>}.within(4, Accuracy::operand)},
+        {"softplus", Entry{unary<ct_softplus>}.within(3)},
+        {"gelu", Entry{gelu}.within(4, Accuracy::operand)},
+        {"gelu_tanh", Entry{gelu_tanh}.within(4, Accuracy::operand)},
+        {"leaky_relu", Entry{leaky_relu}.within(0)},
+        {"elu", Entry{elu}.within(2)},
+        {"clamp", Entry{clamp}.within(0)},
+        {"sign", Entry{unary<ct_sign>}.within(0)},
+        {"cast", Entry{cast}.within(0)},
+        {"add_scalar", Entry{scalar<ct_add_scalar>}.within(0)},
+        {"mul_scalar", Entry{scalar<ct_mul_scalar>}.within(0)},
         {"pow_scalar", {scalar<ct_pow_scalar>}},
-        {"add", {binary<ct_add>}},
-        {"sub", {binary<ct_sub>}},
-        {"mul", {binary<ct_mul>}},
-        {"div", {binary<ct_div>}},
+        {"add", Entry{binary<ct_add>}.within(0)},
+        {"sub", Entry{binary<ct_sub>}.within(0)},
+        {"mul", Entry{binary<ct_mul>}.within(0)},
+        {"div", Entry{binary<ct_div>}.within(0)},
         {"pow", {binary<ct_pow>}},
-        {"maximum", {binary<ct_maximum>}},
-        {"minimum", {binary<ct_minimum>}},
-        {"gt", {binary<ct_gt>}},
-        {"ge", {binary<ct_ge>}},
-        {"lt", {binary<ct_lt>}},
-        {"le", {binary<ct_le>}},
-        {"eq", {binary<ct_eq>}},
-        {"where", {where}},
-        {"sum", {reduction<ct_sum>}},
-        {"mean", {reduction<ct_mean>}},
-        {"argmax", {along<ct_argmax>}},
-        {"amax", {reduction<ct_amax>}},
-        {"amin", {reduction<ct_amin>}},
-        {"logsumexp", {reduction<ct_logsumexp>}},
-        {"var", {var}},
-        {"matmul", {binary<ct_matmul>}},
-        {"linear", {linear}},
-        {"reshape", {shaped<ct_reshape>}},
-        {"transpose", {transpose}},
-        {"expand", {shaped<ct_expand>}},
-        {"slice", {slice}},
-        {"concat", {concat}},
-        {"embedding", {binary<ct_embedding>}},
-        {"softmax", {along<ct_softmax>}},
-        {"log_softmax", {along<ct_log_softmax>}},
-        {"cross_entropy", {cross_entropy}},
+        {"maximum", Entry{binary<ct_maximum>}.within(0)},
+        {"minimum", Entry{binary<ct_minimum>}.within(0)},
+        {"gt", Entry{binary<ct_gt>}.within(0)},
+        {"ge", Entry{binary<ct_ge>}.within(0)},
+        {"lt", Entry{binary<ct_lt>}.within(0)},
+        {"le", Entry{binary<ct_le>}.within(0)},
+        {"eq", Entry{binary<ct_eq>}.within(0)},
+        {"where", Entry{where}.within(0)},
+        {"sum", Entry{reduction<ct_sum>}.within(4, Accuracy::terms)},
+        {"mean", Entry{reduction<ct_mean>}.within(4, Accuracy::terms)},
+        {"argmax", Entry{along<ct_argmax>}.within(0)},
+        {"amax", Entry{reduction<ct_amax>}.within(0)},
+        {"amin", Entry{reduction<ct_amin>}.within(0)},
+        {"logsumexp", Entry{reduction<ct_logsumexp>}.within(4, Accuracy::operand)},
+        {"var", Entry{var}.within(32)},
+        {"matmul", Entry{binary<ct_matmul>}.within(4, Accuracy::terms)},
+        {"linear", Entry{linear}.within(4, Accuracy::terms)},
+        {"reshape", Entry{shaped<ct_reshape>}.within(0)},
+        {"transpose", Entry{transpose}.within(0)},
+        {"expand", Entry{shaped<ct_expand>}.within(0)},
+        {"slice", Entry{slice}.within(0)},
+        {"concat", Entry{concat}.within(0)},
+        {"embedding", Entry{binary<ct_embedding>}.within(0)},
+        {"softmax", Entry{along<ct_softmax>}.within(8)},
+        {"log_softmax", Entry{along<ct_log_softmax>}.within(4, Accuracy::operand)},
+        {"cross_entropy", Entry{cross_entropy}.within(8, Accuracy::operand)},
         {"mse_loss", {pair_loss<ct_mse_loss>}},
     };
     return entries;
@@ -202,6 +212,8 @@ ct_tensor apply(Context &ctx, const Sample &sample, const std::vector<ct_tensor>
     if (found == registry().end()) throw std::runtime_error(sample.op + " is not in the registry of registry.cc");
     return ctx.check(found->second.call(ctx, inputs, sample), sample.op.c_str());
 }
+
+Accuracy accuracy(const std::string &op) { return registry().at(op).accuracy; }
 
 Tolerance tolerance(const std::string &op, ct_dtype real)
 {

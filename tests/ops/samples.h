@@ -60,6 +60,18 @@ std::set<std::string> sampled_ops();    // ops with at least one sample
 ct_tensor apply(Context &ctx, const Sample &sample, const std::vector<ct_tensor> &inputs);
 Tolerance tolerance(const std::string &op, ct_dtype real);
 
+// How far an op's values in f32 may be from those in f64, rounded: in units of the last place (ulps) of
+// what the unit says, element by element.
+struct Accuracy {
+    double ulps;
+    enum Unit {
+        result,  // of the result
+        operand, // of the largest of result and operands, where terms of that size cancel
+        terms    // of the same sum with its terms made positive
+    } unit;
+};
+Accuracy accuracy(const std::string &op);
+
 // One leaf per input; the differentiable ones require a gradient.
 std::vector<ct_tensor> make_inputs(Context &ctx, const Sample &sample, ct_dtype real);
 ct_tensor make_leaf(Context &ctx, const Array &array, ct_dtype real);

@@ -1,0 +1,35 @@
+/* What the tests of all ops want to know of ops.def and kernels.def, whose headers are C only. */
+#ifndef CUTAPE_TESTS_OP_TABLE_H
+#define CUTAPE_TESTS_OP_TABLE_H
+
+#include <cutape/cutape.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct op_row {
+    const char *name;
+    bool elementwise, has_rule;
+} op_row;
+
+int op_count(void);
+op_row op_at(int opcode);
+/* The opcode of record i of the current step; -1 behind the last. */
+int op_recorded(ct_context *ctx, size_t i);
+
+int kernel_count(void);
+const char *kernel_name(int kernel);
+bool kernel_supported(ct_context *ctx, int kernel, ct_dtype dtype);
+
+/* Records of the last segment that was compiled, and those of them that were left to run. */
+typedef struct record_counts {
+    int recorded, live, launches;
+} record_counts;
+record_counts count_records(ct_context *ctx);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
