@@ -121,14 +121,14 @@ static __device__ __forceinline__ void embedding_order_body(const ct_args &a, ui
         merge_runs(a, block);
 }
 
-/* ---- embedding_grad. p: g, (index), dtable, keys.  i[1]: the pass that made them; -1: there are none ---- */
+/* ---- embedding_grad. p: g, (index), dtable, keys.  i[1]: the pass that made them ---------------------- */
 
 static uint32_t grid_table(const ct_args *a) { return ct_blocks_of(a->n * a->k, CT_BLOCK_ELEMENTS); }
 
 template <class T> static __device__ __forceinline__ void embedding_grad_body(const ct_args &a, uint32_t block, void *)
 {
     const T *g = static_cast<const T *>(a.p[0]);
-    const uint64_t *keys = static_cast<const uint64_t *>(a.p[3]) + (a.i[1] == -1 || !(a.i[1] & 1) ? 0 : a.m);
+    const uint64_t *keys = static_cast<const uint64_t *>(a.p[3]) + (a.i[1] & 1 ? a.m : 0);
     const int64_t n = a.n * a.k, first = (int64_t)block * CT_BLOCK_ELEMENTS;
     const int64_t end = first + CT_BLOCK_ELEMENTS < n ? first + CT_BLOCK_ELEMENTS : n;
     for (int64_t e = first + threadIdx.x; e < end; e += CT_THREADS) {

@@ -192,7 +192,7 @@ class RandomStep
     void op()
     {
         std::string a, b, c;
-        switch (pick(40)) {
+        switch (pick(41)) {
         case 0:
         case 1:
         case 2: return unary();
@@ -325,6 +325,8 @@ class RandomStep
             return add("concat " + a + " " + b, ct_concat(ctx_, static_cast<int>(1 + pick(3)), tensors.data(), dim),
                        std::max(x.bound, y.bound));
         }
+        case 35: /* rows b by the labels, which are below b */
+            return add("embedding p1", ct_embedding(ctx_, params_[1].tensor, labels_), 1);
         default: return backward();
         }
     }
