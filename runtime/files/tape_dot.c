@@ -90,18 +90,28 @@ static void put_hue(drawing *d, uint32_t i)
     ct_text_add(&d->lines.line, ", fillcolor=\"0.%03u 0.25 1.000\"", thousandths);
 }
 
+static void put_title(drawing *d, uint32_t i)
+{
+    ct_say_op(&d->words, &d->scratch, record_at(d, i));
+    flush_scratch(d, 0);
+    ct_text_add(&d->lines.line, " #%u", i);
+}
+
 static void draw_record(drawing *d, uint32_t i)
 {
     ct_text *line = &d->lines.line;
     const ct_record *r = record_at(d, i);
-    ct_text_add(line, "    r%u [label=\"%s #%u", i, ct_ops[r->op]->name, i);
+    ct_text_add(line, "    r%u [label=\"", i);
+    put_title(d, i);
     ct_say_attributes(&d->words, &d->scratch, r);
     if (d->scratch.n) {
         ct_text_add(line, "\\n");
         flush_scratch(d, 1); /* without the blank in front */
     }
-    if (r->source != CT_NO_RECORD)
-        ct_text_add(line, "\\nof %s #%u", ct_ops[record_at(d, r->source)->op]->name, r->source);
+    if (r->source != CT_NO_RECORD) {
+        ct_text_add(line, "\\nof ");
+        put_title(d, r->source);
+    }
     if (r->flags & CT_RECORD_SUMS) ct_text_add(line, "\\nsums adjoints");
     uint32_t state = ct_count_state(&d->words, r);
     if (state) ct_text_add(line, "\\n+%u of state", state);

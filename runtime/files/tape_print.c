@@ -35,7 +35,7 @@ static void say_record(const ct_tape_words *w, ct_text *line, size_t number)
     ct_text_pad(line, GRAD);
     ct_text_add(line, "%s", r->flags & CT_RECORD_GRAD ? "grad" : "-");
     ct_text_pad(line, OP);
-    ct_text_add(line, "%s", ct_ops[r->op]->name);
+    ct_say_op(w, line, r);
     ct_text_pad(line, SOURCE);
     if (r->source != CT_NO_RECORD) ct_text_add(line, "%u", r->source);
     ct_text_pad(line, OPERANDS);

@@ -122,6 +122,12 @@ const char *ct_phase_name(uint8_t phase)
     return names[phase];
 }
 
+/* An op of a user's has a user's name. */
+void ct_say_op(const ct_tape_words *w, ct_text *text, const ct_record *r)
+{
+    say_given_name(text, ct_op_of(w->ctx, r->op)->name);
+}
+
 void ct_say_step(const ct_tape_words *w, ct_text *text)
 {
     const ct_tape *t = w->ctx->tape;
@@ -199,7 +205,7 @@ static void say_attribute(ct_text *text, const label *l, int64_t value)
 void ct_say_attributes(const ct_tape_words *w, ct_text *text, const ct_record *r)
 {
     const ct_tape *t = w->ctx->tape;
-    const char *at = ct_ops[r->op]->shown;
+    const char *at = ct_op_of(w->ctx, r->op)->shown;
     if (!at) return;
     for (uint32_t i = 0; i < r->n_attr && *at && *at != ';'; i++) {
         label l;

@@ -26,6 +26,7 @@ void ct_say_attributes(const ct_tape_words *, ct_text *, const ct_record *);
 /* The step, how many records it has, and how many of them were played. */
 void ct_say_step(const ct_tape_words *, ct_text *);
 const char *ct_phase_name(uint8_t phase);
+void ct_say_op(const ct_tape_words *, ct_text *, const ct_record *);
 
 /* The .grad of a leaf. */
 bool ct_is_grad(const ct_tape_words *, ct_ref);
