@@ -1,38 +1,11 @@
 // Gradients against finite differences in f64, with no golden value and no
 // ct_gradcheck in between: <grad, v> is compared with the central difference of
 // <cotangent, f(x + eps v)>, for a random direction v and, if the inputs are
-// small, for each element. Forward mode is held against reverse mode.
-#include "ops/samples.h"
-
-#include <random>
+// small, for each element.
+#include "ops/directions.h"
 
 namespace
 {
-
-double dot(const std::vector<double> &a, const std::vector<double> &b)
-{
-    if (a.size() != b.size()) throw std::runtime_error("dot: lengths differ");
-    double sum = 0;
-    for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
-    return sum;
-}
-
-std::mt19937_64 seeded_by(const std::string &name)
-{
-    std::seed_seq seed(name.begin(), name.end());
-    return std::mt19937_64(seed);
-}
-
-// In [-1, -1/8] or [1/8, 1]: nothing is hidden by a factor near zero.
-std::vector<double> random_values(std::mt19937_64 &random, size_t n)
-{
-    std::vector<double> values(n);
-    for (double &value : values) {
-        const double size = 0.125 + 0.875 * (static_cast<double>(random() >> 11) * 0x1p-53);
-        value = random() & 1 ? size : -size;
-    }
-    return values;
-}
 
 class GradCheck : public ::testing::TestWithParam<Case>
 {
@@ -136,27 +109,6 @@ TEST_P(GradCheck, AgreesInEachElement)
                          "input " + std::to_string(differentiable_[k]) + " element " + std::to_string(j));
             v[k][j] = 0;
         }
-}
-
-TEST_P(GradCheck, ForwardModeAgreesWithReverseMode)
-{
-    const Values grads = gradients();
-    const Values v = random_direction();
-    std::vector<ct_tensor> wanted, tangents;
-    double reverse = 0;
-    for (size_t k = 0; k < grads.size(); ++k) {
-        wanted.push_back(inputs_[differentiable_[k]]);
-        tangents.push_back(leaf_like(sample_.inputs[differentiable_[k]].value, v[k]));
-        reverse += dot(grads[k], v[k]);
-    }
-    const ct_tensor y = apply(ctx_, sample_, inputs_);
-    if (!ctx_.describe(y).requires_grad) return;
-    ct_tensor tangent;
-    ctx_.check(ct_jvp(ctx_, static_cast<int>(wanted.size()), wanted.data(), tangents.data(), 1, &y, &tangent),
-               "ct_jvp");
-    const double forward = dot(ctx_.read(tangent), cotangent_);
-    EXPECT_TRUE(is_close(forward, reverse, {1e-10, 1e-10})) << forward << ", in reverse " << reverse;
-    ctx_.end_step();
 }
 
 INSTANTIATE_TEST_SUITE_P(Ops, GradCheck, ::testing::ValuesIn(cases(Wanted::smooth, true)), case_name);
