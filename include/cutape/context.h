@@ -84,6 +84,35 @@ enum { CT_MATH_F32 = 0, CT_MATH_TF32, CT_MATH_BF16 };
  * library. */
 typedef void (*ct_log_fn)(void *user, const char *message);
 
+/* Anomaly mode, ct_config.detect_anomaly: who made the first NaN or Inf?
+ *
+ * A segment is played launch by launch, and behind every record all that it wrote is looked through on the device.
+ * The first record that made a NaN or an Inf out of finite inputs, in the forward pass, the backward pass or an update,
+ * is an error, CT_ERR_NUMERIC, that names its op, its number in the step, the element, the tensor and the inputs
+ * with their names (ct_set_name) and shapes; of a backward record also the op whose gradient it is part of:
+ *
+ *     mul (record 7, backward) made an Inf at [1,0] of [2,2] out of finite inputs: [2,2], [2,2]; it belongs to the
+ *     gradient of sqrt (record 1), x [2,2] -> y [2,2]
+ *
+ * The segment then never was: all leaves that it writes (parameters, gradients, moments, counters, cursors) are as
+ * before. With `eager` a segment is one op, so the error is that of the op's call, and what earlier ops wrote stays.
+ *
+ * No error are a record that passes on what came in (it has an input that is not finite), one that makes finite
+ * values of such inputs (a softmax over a mask of -Inf), and a constant (ct_full). Where what came in is a leaf, such
+ * as a bad batch, the log tells of it, once for each leaf: "the leaf x [64,784] holds a NaN or an Inf at [3,17]
+ * already". Scalar arguments are not inputs: ct_mul_scalar(ctx, zeros, INFINITY) makes NaNs, and is an error.
+ * What no launch stores is not seen: a value that an epilogue in the same kernel masks at once, one that no effect or
+ * read needs.
+ *
+ * Under ct_replay steps run at full speed. Every 1,024 replays, and at the end, the floats that the step leaves behind
+ * (all leaves that it writes) are looked through. Where one has become NaN or Inf, the state goes back to a snapshot
+ * that was taken before these replays, and they are played once more, launch by launch, up to the first bad record:
+ * "at replay 80003 of 100000: log (record 3, forward) made ...". Those before it have happened; the bad one never was.
+ * Where no record is to blame the replay goes on. A NaN that reaches no leaf is not seen under replay.
+ *
+ * It costs a snapshot, in the pool, of the leaves that the largest segment writes (CT_ERR_MEMORY where there is no
+ * room, before anything is played); a recorded step several times its time; a replayed one about a percent. */
+
 /* How to make a context. All zero is the default; set only what differs. */
 typedef struct ct_config {
     int32_t device;            /* CT_DEVICE_*                                                          */
@@ -93,8 +122,8 @@ typedef struct ct_config {
     uint64_t seed;             /* of ct_rand, ct_randn, ct_dropout, initial weights and shuffling      */
     int32_t math;              /* CT_MATH_*                                                            */
     bool eager;                /* play every op as it is recorded, and wait for it (debugging)         */
-    bool detect_anomaly;       /* play record by record; name the first op that makes a NaN or an Inf
-                                  out of finite inputs (CT_ERR_NUMERIC)                                */
+    bool detect_anomaly;       /* play launch by launch; name the first op that makes a NaN or an Inf
+                                  out of finite inputs (CT_ERR_NUMERIC): see above                     */
     void *stream;              /* a cudaStream_t to work on; NULL: a stream of our own                 */
     ct_log_fn log;             /* NULL: stderr                                                         */
     void *log_user;            /* handed to log                                                        */

@@ -119,7 +119,8 @@ CT_API ct_status ct_mark_written(ct_context *ctx, ct_tensor leaf);
 CT_API ct_status ct_flush(ct_context *ctx);
 
 /* Flushes, then ends the step: its values go stale. Only effects need to be computed in this last segment,
- * so what nothing reads costs nothing. Errors as ct_flush. */
+ * so what nothing reads costs nothing. Errors as ct_flush. CT_ERR_NUMERIC of all that play: in anomaly mode (context.h),
+ * a record made a NaN or an Inf; the segment never was. */
 CT_API ct_status ct_step_end(ct_context *ctx);
 
 /* Plays the step that just ended n more times, recording nothing; does not wait. Leaves, rates and loader
@@ -127,7 +128,8 @@ CT_API ct_status ct_step_end(ct_context *ctx);
  * nothing.
  * CT_ERR_STATE: no step has just ended, a read or flush split it (the message names the call), or a leaf
  * of it was released. CT_ERR_ARGUMENT: n < 0, or a loader would reach a partial batch (the message names
- * the largest n). */
+ * the largest n). CT_ERR_NUMERIC: in anomaly mode (context.h), a record made a NaN or an Inf; the replays
+ * before that one have happened. */
 CT_API ct_status ct_replay(ct_context *ctx, int64_t n);
 
 /* Flushes and waits until the device has done all of it. CT_ERR_DEVICE: a fault, which stands for good;

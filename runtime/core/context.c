@@ -162,7 +162,6 @@ static ct_status check_config(ct_context *ctx)
         return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_create: device is %d; use CT_DEVICE_AUTO, _CPU or _CUDA", c->device);
     if (c->math < CT_MATH_F32 || c->math > CT_MATH_BF16)
         return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_create: math is %d; use CT_MATH_F32, _TF32 or _BF16", c->math);
-    if (c->detect_anomaly) return ct_fail(ctx, CT_ERR_UNSUPPORTED, "ct_create: detect_anomaly is not in this version");
     if (c->stream && c->device == CT_DEVICE_CPU)
         return ct_fail(ctx, CT_ERR_UNSUPPORTED, "ct_create: the CPU device has no streams; leave stream NULL");
     if (c->cpu_threads < 0 || c->cpu_threads > MAX_THREADS)

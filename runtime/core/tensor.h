@@ -40,6 +40,7 @@ typedef struct ct_leaf_slot {
     uint64_t used_step;   /* the last step with a record that names this leaf         */
     ct_ref grad, counter; /* its .grad; the append count of a ring                    */
     bool owns_data, released, internal;
+    bool told; /* the log has said that it is not finite (anomaly mode) */
     char *name;
 } ct_leaf_slot;
 

@@ -2,6 +2,7 @@
 #include "program/program.h"
 
 #include "core/pool.h"
+#include "program/anomaly.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -43,6 +44,7 @@ static ct_status grow_arena(ct_context *ctx, size_t bytes)
 static void free_program(ct_context *ctx, ct_program *p)
 {
     if (p->code.prepared) ctx->device->retire(ctx->device, &p->code);
+    ct_anomaly_free(ctx, p);
     for (size_t i = 0; i < p->n_blocks; i++) ct_pool_give(ctx, p->blocks[i]);
     for (size_t i = 0; i < p->n_host; i++) ct_free(ctx, p->host[i]);
     drop_arena(ctx, p->arena);
@@ -112,6 +114,7 @@ void ct_programs_close(ct_context *ctx)
     for (size_t i = 0; i < CT_PROGRAM_BUCKETS; i++)
         while (ps->buckets[i]) forget(ctx, ps->buckets[i]);
     drop_arena(ctx, ps->arena);
+    ct_pool_give(ctx, ps->snapshot);
     ct_free(ctx, ps);
     ctx->programs = NULL;
 }
@@ -380,7 +383,13 @@ static ct_status play_failed(ct_context *ctx, const ct_program *p, ct_status sta
     return ct_fault(ctx, call, status);
 }
 
-static ct_status play(ct_context *ctx, ct_program *p, int64_t n, uint32_t n_changes)
+ct_status ct_program_play_launch(ct_context *ctx, ct_program *p, uint32_t i)
+{
+    const ct_status status = ctx->device->play_launch(ctx->device, &p->code, i);
+    return status ? play_failed(ctx, p, status) : CT_OK;
+}
+
+ct_status ct_program_run(ct_context *ctx, ct_program *p, int64_t n, uint32_t n_changes)
 {
     ct_status status = ctx->device->play(ctx->device, &p->code, n, p->changes, n_changes);
     if (status) {
@@ -415,19 +424,24 @@ ct_status ct_program_play(ct_context *ctx, ct_program *p)
     p->used_step = t->step;
     /* Who is bound is not in the key: another optimizer may use the same program. */
     if (t->n_bound) memcpy(p->bound, t->bound, t->n_bound * sizeof *p->bound);
-    ct_status status = play(ctx, p, 1, changes);
+    const bool checked = ctx->config.detect_anomaly;
+    ct_status status = ct_program_run(ctx, p, checked ? 0 : 1, changes);
+    if (!status && checked) status = ct_anomaly_play(ctx, p);
     if (status) return status;
     ctx->programs->newest = p;
     if (!p->plan.final) publish_kept(ctx, p);
     return CT_OK;
 }
 
-ct_status ct_program_replay(ct_context *ctx, ct_program *p, int64_t n)
+ct_status ct_program_replay(ct_context *ctx, ct_program *p, int64_t n, int64_t *played)
 {
     uint32_t changes = 0;
     for (uint32_t i = 0; i < p->n_bound; i++)
         changes = note_change(p, changes, p->bound[i].scalar, ctx->tape->bindings[p->bound[i].binding - 1]);
-    ct_status status = play(ctx, p, n, changes);
-    if (!status) ctx->stats.replays += n;
+    const bool checked = ctx->config.detect_anomaly;
+    ct_status status = ct_program_run(ctx, p, checked ? 0 : n, changes);
+    *played = status ? 0 : n;
+    if (!status && checked) status = ct_anomaly_replay(ctx, p, n, played);
+    ctx->stats.replays += *played;
     return status;
 }

@@ -28,8 +28,9 @@ typedef struct ct_program {
     ct_scalar_change *changes;
     ct_bound_scalar *bound;
     uint32_t n_bound;
-    uint64_t used, used_step; /* clock of the last play, and its step                        */
-    struct ct_program *chain; /* next with the same bucket                                   */
+    uint64_t used, used_step;   /* clock of the last play, and its step                        */
+    struct ct_anomaly *anomaly; /* anomaly.c; NULL until it is wanted */
+    struct ct_program *chain;   /* next with the same bucket                                   */
 } ct_program;
 
 #define CT_PROGRAM_BUCKETS 256
@@ -42,6 +43,8 @@ typedef struct ct_programs {
     size_t step_base;
     uint64_t clock, waited; /* plays so far, and when last waited for              */
     ct_program *newest;     /* played last: what a miss is compared with                    */
+    char *snapshot;         /* of what a program writes, in anomaly mode */
+    size_t snapshot_bytes;
     bool expect_cached;
 } ct_programs;
 
@@ -54,8 +57,13 @@ void ct_programs_step_ended(ct_context *);
 ct_status ct_program_get(ct_context *, bool final, ct_program **out);
 /* Launch it with the scalars of the pending segment. */
 ct_status ct_program_play(ct_context *, ct_program *);
-/* Launch it n times with the last scalars; bound ones as they are now. */
-ct_status ct_program_replay(ct_context *, ct_program *, int64_t n);
+/* Launch it n times with the last scalars; bound ones as they are now. `played`: how often that happened. */
+ct_status ct_program_replay(ct_context *, ct_program *, int64_t n, int64_t *played);
+
+/* Of both, for anomaly mode: the device plays it n times, with the first n_changes of the program's changes of
+ * scalars before; n = 0: only these. */
+ct_status ct_program_run(ct_context *, ct_program *, int64_t n, uint32_t n_changes);
+ct_status ct_program_play_launch(ct_context *, ct_program *, uint32_t i);
 
 /* A call on the device failed: the error stands, with what was played since the last wait. */
 ct_status ct_fault(ct_context *, const char *call, ct_status);

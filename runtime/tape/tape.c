@@ -110,6 +110,7 @@ static ct_record *append(ct_context *ctx, const ct_entry *e)
         ct_fail(ctx, CT_ERR_MEMORY, "%s: out of host memory at %zu records", ct_op_of(ctx, e->op)->name, t->n_records);
         return NULL;
     }
+    if (t->n_records == 0) forget_names(ctx); /* those of the last step, which could be replayed until now */
     ct_record *r = &t->records[t->n_records];
     *r = (ct_record){.op = e->op,
                      .phase = t->sweeping ? CT_PHASE_BACKWARD : e->phase,
@@ -299,7 +300,6 @@ static void next_step(ct_context *ctx)
     t->random_records = 0;
     t->split = NULL;
     t->released[0] = 0;
-    forget_names(ctx);
     ct_hooks_step_ended(ctx);
     next_segment(ctx);
     ct_programs_step_ended(ctx);
@@ -406,10 +406,10 @@ ct_status ct_replay(ct_context *ctx, int64_t n)
                            (long long)limit);
     }
     if (n == 0) return CT_OK;
-    status = ct_program_replay(ctx, t->last, n);
-    if (status) return status;
-    for (ct_mirror *m = ctx->mirrors; m; m = m->next) m->replayed(m, n);
-    return CT_OK;
+    int64_t played;
+    status = ct_program_replay(ctx, t->last, n, &played);
+    for (ct_mirror *m = ctx->mirrors; m; m = m->next) m->replayed(m, played);
+    return status;
 }
 
 ct_status ct_synchronize(ct_context *ctx)

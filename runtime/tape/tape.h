@@ -1,4 +1,5 @@
-/* The tape: the records of the current step, in arrays that only grow.
+/* The tape: the records of the current step, in arrays that only grow. Those of a step that has ended,
+ * and its names, stand there until the next record: a step that is replayed can be told of.
  *
  * ops/ appends one record a call; gradient.c reads them backwards and appends the
  * adjoint ones; program/ compiles what was appended since the last flush. While it

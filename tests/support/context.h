@@ -2,7 +2,8 @@
 // make and read tensors. A helper that fails throws, which fails the test.
 //
 // CUTAPE_TEST_DEVICES lists the devices, by comma: `cpu`, `cuda`, or `name=path`
-// for a device module at that path. Unset, it is the CPU.
+// for a device module at that path. Unset, it is the CPU. CUTAPE_TEST_ANOMALY=1 makes
+// every context in anomaly mode.
 #ifndef CUTAPE_TESTS_CONTEXT_H
 #define CUTAPE_TESTS_CONTEXT_H
 
@@ -71,6 +72,7 @@ class Context
         const ct_config device = device_config(choice);
         config.device = device.device;
         config.device_module = device.device_module;
+        if (const char *anomaly = std::getenv("CUTAPE_TEST_ANOMALY")) config.detect_anomaly = anomaly[0] == '1';
         const ct_status status = ct_create(&config, &ctx_);
         if (status == CT_OK) return;
         const std::string why = ctx_ ? ct_error_message(ctx_) : "out of memory";

@@ -1,0 +1,340 @@
+// Anomaly mode: what is found and how it is named, what is left alone, and that a failed step changes nothing.
+#include "program/program_test.h"
+#include "support/errors.h"
+
+#include <limits>
+
+namespace
+{
+
+const double inf = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
+
+struct Log {
+    std::vector<std::string> lines;
+    static void write(void *user, const char *line) { static_cast<Log *>(user)->lines.push_back(line); }
+    int telling(const char *words) const
+    {
+        int n = 0;
+        for (const std::string &line : lines) n += line.find(words) != std::string::npos;
+        return n;
+    }
+};
+
+class Anomaly : public ::testing::Test
+{
+  protected:
+    static ct_config detecting(Log *log, bool eager = false)
+    {
+        ct_config config = {};
+        config.detect_anomaly = true;
+        config.eager = eager;
+        config.log = Log::write;
+        config.log_user = log;
+        return config;
+    }
+    ct_tensor leaf(const char *name, const std::vector<int64_t> &shape, const std::vector<double> &values,
+                   bool grad = false, ct_dtype dtype = CT_F32)
+    {
+        const ct_tensor x = ctx_.leaf(dtype, shape, values);
+        ctx_.check(ct_set_name(ctx_, x, name), "ct_set_name");
+        if (grad) ctx_.check(ct_set_requires_grad(ctx_, x, true), "ct_set_requires_grad");
+        return x;
+    }
+    ct_tensor named(ct_tensor x, const char *name)
+    {
+        ctx_.check(ct_set_name(ctx_, x, name), "ct_set_name");
+        return x;
+    }
+    ct_tensor sum(ct_tensor x) { return ct_sum(ctx_, x, 0, nullptr, false); }
+    // What a step keeps of a value: the sum of all its elements is put into a leaf.
+    void keep(ct_tensor x, ct_tensor into) { ctx_.check(ct_assign(ctx_, into, sum(x)), "ct_assign"); }
+
+    Log log_;
+    Context ctx_{devices().front(), detecting(&log_)};
+};
+
+TEST_F(Anomaly, InTheForwardPass_NamesOpElementNamesAndShapes)
+{
+    const ct_tensor x = leaf("x", {2, 3}, {1, 2, 3, 4, 5, -6}), out = leaf("out", {}, {7});
+    keep(named(ct_log(ctx_, x), "h"), out);
+    EXPECT_EQ(ct_step_end(ctx_), CT_ERR_NUMERIC);
+    EXPECT_TRUE(failed(ctx_, CT_ERR_NUMERIC,
+                       {"log (record 0, forward) made a NaN at [1,2] of h [2,3] out of finite inputs: x [2,3]"}));
+    EXPECT_EQ(ctx_.read(out), std::vector<double>{7});
+}
+
+TEST_F(Anomaly, TellsInfFromMinusInf)
+{
+    const ct_tensor x = leaf("x", {3}, {1, 0, 1000}), out = leaf("out", {}, {0});
+    keep(ct_exp(ctx_, x), out);
+    EXPECT_EQ(ct_step_end(ctx_), CT_ERR_NUMERIC);
+    EXPECT_TRUE(failed(ctx_, CT_ERR_NUMERIC, {"exp (record 0, forward) made an Inf at [2] of [3]"}));
+    keep(ct_log(ctx_, x), out);
+    EXPECT_EQ(ct_step_end(ctx_), CT_ERR_NUMERIC);
+    EXPECT_TRUE(failed(ctx_, CT_ERR_NUMERIC, {"log (record 0, forward) made a -Inf at [1] of [3]"}));
+}
+
+TEST_F(Anomaly, OfAScalarTensor_HasNoIndex)
+{
+    const ct_tensor x = leaf("x", {}, {0});
+    ct_reciprocal(ctx_, x);
+    EXPECT_EQ(ct_flush(ctx_), CT_ERR_NUMERIC);
+    EXPECT_TRUE(failed(ctx_, CT_ERR_NUMERIC, {"reciprocal (record 0, forward) made an Inf at its element of []"}));
+}
+
+// The first of several is named, though its input is overwritten by its output and others follow.
+TEST_F(Anomaly, InAChainInPlace_NamesTheFirst)
+{
+    const ct_tensor x = leaf("x", {4}, {1, 2, 3, 4}), out = leaf("out", {}, {0});
+    keep(ct_exp(ctx_, ct_sqrt(ctx_, ct_neg(ctx_, ct_square(ctx_, x)))), out);
+    EXPECT_EQ(ct_step_end(ctx_), CT_ERR_NUMERIC);
+    EXPECT_TRUE(failed(ctx_, CT_ERR_NUMERIC, {"sqrt (record 2, forward) made a NaN at [0] of [4]"}));
+}
+
+TEST_F(Anomaly, InTheBackwardPass_NamesTheForwardOpItBelongsTo)
+{
+    const ct_tensor x = leaf("x", {2, 2}, {4, 1, 0, 9}, true);
+    const ct_tensor y = named(ct_sqrt(ctx_, ct_mul_scalar(ctx_, x, 2)), "y");
+    ctx_.check(ct_backward(ctx_, sum(y)), "ct_backward");
+    EXPECT_EQ(ct_step_end(ctx_), CT_ERR_NUMERIC);
+    EXPECT_TRUE(failed(ctx_, CT_ERR_NUMERIC,
+                       {"backward) made an Inf at [1,0] of [2,2] out of finite inputs",
+                        "; it belongs to the gradient of sqrt (record 1), [2,2] -> y [2,2]"}));
+    EXPECT_EQ(ctx_.read(ct_grad(ctx_, x)), (std::vector<double>{0, 0, 0, 0}));
+}
+
+TEST_F(Anomaly, InTheGradientOfAGradient_NamesBoth)
+{
+    const ct_tensor x = leaf("x", {1}, {0}, true);
+    ct_tensor y = ct_pow_scalar(ctx_, x, 1.5), first;
+    ctx_.check(ct_gradients(ctx_, 1, &y, nullptr, 1, &x, &first, CT_CREATE_GRAPH), "ct_gradients");
+    ct_tensor second;
+    ctx_.check(ct_gradients(ctx_, 1, &first, nullptr, 1, &x, &second, 0), "ct_gradients");
+    EXPECT_EQ(ct_flush(ctx_), CT_ERR_NUMERIC);
+    EXPECT_TRUE(failed(
+        ctx_, CT_ERR_NUMERIC,
+        {"; it belongs to the gradient of ", ", which belongs to the gradient of pow_scalar (record 0), x [1]"}));
+}
+
+// The sum of two large adjoints: the leaf's own, which is finite before.
+TEST_F(Anomaly, InASumOfGradients_NamesTheLeaf)
+{
+    const ct_tensor w = leaf("w", {2}, {1, 1}, true), large = leaf("large", {2}, {1, 3e38});
+    const auto pass = [&] { ctx_.check(ct_backward(ctx_, sum(ct_mul(ctx_, w, large))), "ct_backward"); };
+    pass();
+    ctx_.end_step();
+    pass();
+    EXPECT_EQ(ct_step_end(ctx_), CT_ERR_NUMERIC);
+    EXPECT_TRUE(
+        failed(ctx_, CT_ERR_NUMERIC, {"accumulate (record", "backward) made an Inf at [1] of the gradient of w [2]"}));
+    EXPECT_EQ(ctx_.read(ct_grad(ctx_, w))[1], static_cast<float>(3e38));
+}
+
+// dH = g wᵀ and the adjoint of the ReLU are one launch: the product is named.
+TEST_F(Anomaly, InAProductWithAnEpilogue_NamesTheProduct)
+{
+    const ct_tensor x = leaf("x", {3, 4}, some_values(12, 1, 0.5, 1)),
+                    a = leaf("a", {5, 4}, some_values(20, 2, 0.1, 1), true),
+                    b = leaf("b", {2, 5}, std::vector<double>(10, 1e30), true), scale = leaf("scale", {}, {1e-20});
+    const ct_tensor h = ct_linear(ctx_, x, a, {}, CT_ACT_RELU), y = ct_linear(ctx_, h, b, {}, CT_ACT_IDENTITY);
+    const ct_tensor loss = ct_mul_scalar(ctx_, sum(ct_mul(ctx_, y, scale)), 1e35);
+    ctx_.check(ct_backward(ctx_, ct_mul_scalar(ctx_, loss, 1e-30)), "ct_backward");
+    ctx_.end_step(); // finite
+    const ct_tensor seed = leaf("seed", {3, 2}, std::vector<double>(6, 1e20));
+    const ct_tensor h2 = ct_linear(ctx_, x, a, {}, CT_ACT_RELU), y2 = ct_linear(ctx_, h2, b, {}, CT_ACT_IDENTITY);
+    ctx_.check(ct_backward_from(ctx_, 1, &y2, &seed, 0), "ct_backward_from");
+    EXPECT_EQ(ct_step_end(ctx_), CT_ERR_NUMERIC);
+    EXPECT_TRUE(failed(ctx_, CT_ERR_NUMERIC,
+                       {"matmul (record", "backward) made an Inf at [0,0] of [3,5] out of finite inputs",
+                        "; it belongs to the gradient of linear (record 1)"}));
+}
+
+TEST_F(Anomaly, InAnUpdate_NamesTheParameter_AndChangesNothing)
+{
+    for (const bool adam : {false, true}) {
+        ct_params *params;
+        ctx_.check(ct_params_create(ctx_, &params), "ct_params_create");
+        const ct_tensor u = leaf("u", {3}, {1, 2, 3}, true), w = leaf("w", {2, 2}, {1, 2, 3, 4}, true);
+        ctx_.check(ct_params_add(params, "u", u), "ct_params_add");
+        ctx_.check(ct_params_add(params, "w", w), "ct_params_add");
+        ct_optimizer *optimizer;
+        if (adam) {
+            ctx_.check(ct_adam_create(ctx_, params, nullptr, &optimizer), "ct_adam_create");
+        } else {
+            ct_sgd_config config;
+            ct_sgd_defaults(&config);
+            config.lr = 1e10;
+            ctx_.check(ct_sgd_create(ctx_, params, &config, &optimizer), "ct_sgd_create");
+        }
+        const ct_tensor slope = leaf("slope", {2, 2}, {1, 1, 1, 1});
+        const auto step = [&] {
+            ctx_.check(ct_optimizer_zero_grad(optimizer), "zero_grad");
+            ctx_.check(ct_backward(ctx_, ct_add(ctx_, sum(u), sum(ct_mul(ctx_, w, slope)))), "ct_backward");
+            ctx_.check(ct_optimizer_step(optimizer), "step");
+        };
+        step();
+        ctx_.end_step();
+        const Bits before[] = {bits_of(ctx_, u), bits_of(ctx_, w), bits_of(ctx_, ct_grad(ctx_, w))};
+        ctx_.write(slope, {1, 1, 1, 1e29});
+        step();
+        EXPECT_EQ(ct_step_end(ctx_), CT_ERR_NUMERIC);
+        const std::string message = take_error(ctx_, CT_ERR_NUMERIC);
+        const std::string what = adam ? "adam (record" : "sgd (record";
+        EXPECT_NE(message.find(what), std::string::npos) << message;
+        EXPECT_NE(message.find("update) made a"), std::string::npos) << message;
+        EXPECT_NE(message.find("Inf at [1,1] of "), std::string::npos) << message;
+        EXPECT_NE(message.find("[2,2] out of finite inputs: w [2,2], the gradient of w [2,2]"), std::string::npos)
+            << message;
+        const Bits after[] = {bits_of(ctx_, u), bits_of(ctx_, w), bits_of(ctx_, ct_grad(ctx_, w))};
+        for (int i = 0; i < 3; i++) EXPECT_EQ(after[i], before[i]) << i;
+        ct_optimizer_destroy(optimizer);
+        ct_params_destroy(params);
+    }
+}
+
+// Moments, counts, the loader's cursor and the random counter go back as well: what comes next is as if
+// the step had not been tried.
+TEST_F(Anomaly, AFailedStep_NeverWas)
+{
+    for (const bool eager : {false, true}) {
+        TrainerOptions options, plain;
+        options.dropout = plain.dropout = 0.3;
+        options.config = detecting(&log_, eager);
+        plain.config.eager = eager;
+        Trainer failing(options), other(plain);
+        failing.step(2);
+        other.step(2);
+        failing.after_backward = [&](ct_tensor loss) {
+            ct_log(failing.ctx, ct_neg(failing.ctx, ct_exp(failing.ctx, loss)));
+        };
+        if (!eager) {
+            failing.record();
+            EXPECT_EQ(ct_flush(failing.ctx), CT_ERR_NUMERIC);
+            EXPECT_TRUE(failed(failing.ctx, CT_ERR_NUMERIC, {"log (record", "forward) made a NaN"}));
+        }
+        failing.after_backward = nullptr;
+        EXPECT_EQ(failing.state(), other.state());
+        failing.step(3);
+        other.step(3);
+        EXPECT_EQ(failing.state(), other.state());
+    }
+}
+
+TEST_F(Anomaly, Eager_FailsAtTheOp)
+{
+    Context eager(devices().front(), detecting(&log_, true));
+    const ct_tensor x = eager.leaf(CT_F32, {3}, {1, 0, 4});
+    ct_set_name(eager, x, "x");
+    eager.check(ct_set_requires_grad(eager, x, true), "ct_set_requires_grad");
+    EXPECT_EQ(ct_log(eager, x).bits, 0u);
+    EXPECT_TRUE(failed(eager, CT_ERR_NUMERIC,
+                       {"log (record 0, forward) made a -Inf at [1] of [3] out of finite inputs: x [3]"}));
+    const ct_tensor y = eager.check(ct_sqrt(eager, x), "ct_sqrt");
+    ct_set_name(eager, y, "y");
+    EXPECT_EQ(ct_backward(eager, ct_sum(eager, y, 0, nullptr, false)), CT_ERR_NUMERIC);
+    EXPECT_TRUE(failed(
+        eager, CT_ERR_NUMERIC,
+        {"backward) made an Inf at [1] of [3]", "; it belongs to the gradient of sqrt (record 0), x [3] -> y [3]"}));
+    EXPECT_EQ(eager.read(x), (std::vector<double>{1, 0, 4}));
+}
+
+// ---- what is no anomaly ---------------------------------------------------------------------------------------
+
+TEST_F(Anomaly, AMaskOfMinusInf_IsNone)
+{
+    const ct_tensor x = leaf("x", {2, 3}, some_values(6, 1), true), mask = leaf("mask", {3}, {0, -inf, 0}),
+                    out = leaf("out", {}, {0});
+    for (int i = 0; i < 3; i++) {
+        const ct_tensor y = ct_softmax(ctx_, ct_add(ctx_, x, mask), 1);
+        ctx_.check(ct_backward(ctx_, sum(ct_square(ctx_, y))), "ct_backward");
+        keep(y, out);
+        ctx_.end_step();
+    }
+    EXPECT_EQ(log_.telling("the leaf mask [3] holds a NaN or an Inf at [1] already; add (record 0) passes it on"), 1);
+}
+
+TEST_F(Anomaly, ABadBatch_IsToldOnce_AndNotBlamed)
+{
+    const ct_tensor x = leaf("x", {2, 2}, {1, 2, nan, 4}), w = leaf("w", {2, 2}, {1, 2, 3, 4}, true);
+    for (int i = 0; i < 3; i++) {
+        ctx_.check(ct_backward(ctx_, sum(ct_exp(ctx_, ct_matmul(ctx_, x, w)))), "ct_backward");
+        ctx_.end_step();
+    }
+    EXPECT_EQ(log_.telling("the leaf x [2,2] holds a NaN or an Inf at [1,0] already; matmul (record 0) passes it on"),
+              1);
+    EXPECT_TRUE(std::isnan(ctx_.read(ct_grad(ctx_, w))[0]));
+}
+
+// Beside what came in from outside, what is made is found.
+TEST_F(Anomaly, BehindABadBatch_AnotherIsFound)
+{
+    const ct_tensor x = leaf("x", {2}, {nan, 1}), y = leaf("y", {2}, {0, 1}), out = leaf("out", {}, {0});
+    const ct_tensor spread = ct_exp(ctx_, x);
+    keep(ct_add(ctx_, spread, ct_log(ctx_, y)), out);
+    EXPECT_EQ(ct_step_end(ctx_), CT_ERR_NUMERIC);
+    EXPECT_TRUE(failed(ctx_, CT_ERR_NUMERIC, {"log (record 1, forward) made a -Inf at [0] of [2]"}));
+}
+
+TEST_F(Anomaly, AConstantThatIsInfinite_IsNone)
+{
+    const int64_t shape[] = {3};
+    const ct_tensor far = ctx_.check(ct_full(ctx_, CT_F32, 1, shape, inf), "ct_full"),
+                    out = leaf("out", {3}, {0, 0, 0});
+    ctx_.check(ct_assign(ctx_, out, ct_minimum(ctx_, far, ct_clamp(ctx_, leaf("x", {3}, {1, 2, 3}), -inf, inf))),
+               "ct_assign");
+    ctx_.end_step();
+    EXPECT_EQ(ctx_.read(out), (std::vector<double>{1, 2, 3}));
+}
+
+TEST_F(Anomaly, AScalarThatIsNotFinite_IsNamed)
+{
+    ct_mul_scalar(ctx_, leaf("x", {2}, {0, 1}), inf);
+    EXPECT_EQ(ct_flush(ctx_), CT_ERR_NUMERIC);
+    EXPECT_TRUE(failed(ctx_, CT_ERR_NUMERIC,
+                       {"mul_scalar (record 0, forward) made a NaN at [0] of [2]", "its scalar 0 is inf"}));
+}
+
+// ---- where it is ----------------------------------------------------------------------------------------------
+
+// Lengths about a vector's, a block's and a part's; the first of two is found, in whichever block it is.
+TEST_F(Anomaly, IsFoundAtTheLeastIndex)
+{
+    for (const ct_dtype dtype : {CT_F32, CT_F64})
+        for (const int64_t n : {1, 2, 3, 5, 255, 1025, 2049, 8191, 8192, 8193, 20001, 70003}) {
+            const ct_tensor x = leaf("x", {n}, std::vector<double>(static_cast<size_t>(n), 1), false, dtype);
+            for (const int64_t at : {int64_t{0}, n / 3, n / 2, n - 2, n - 1}) {
+                if (at < 0) continue;
+                std::vector<double> values(static_cast<size_t>(n), 1);
+                values[static_cast<size_t>(at)] = values.back() = -1;
+                ctx_.write(x, values);
+                ct_log(ctx_, x);
+                EXPECT_EQ(ct_flush(ctx_), CT_ERR_NUMERIC);
+                const std::string where = "made a NaN at [" + std::to_string(at) + "] of [" + std::to_string(n) + "]";
+                EXPECT_TRUE(failed(ctx_, CT_ERR_NUMERIC, {where.c_str()}));
+            }
+            ct_release(ctx_, x);
+        }
+}
+
+TEST_F(Anomaly, WithoutMemoryForTheSnapshot_IsAMemoryError_AndChangesNothing)
+{
+    ct_config config = detecting(&log_);
+    config.pool_bytes = 3 << 20;
+    Context small(devices().front(), config);
+    const ct_tensor w = small.leaf(CT_F32, {500, 1000}, std::vector<double>(500000, 1)); // 2 MB
+    EXPECT_EQ(ct_assign(small, w, w), CT_OK);
+    EXPECT_EQ(ct_step_end(small), CT_ERR_MEMORY);
+    EXPECT_TRUE(failed(small, CT_ERR_MEMORY, {"detect_anomaly: no pool memory for a snapshot, 2000128 bytes"}));
+    EXPECT_EQ(small.read(w)[0], 1);
+}
+
+TEST_F(Anomaly, TheSnapshot_IsOfThePool)
+{
+    const ct_tensor w = leaf("w", {1000}, std::vector<double>(1000, 1));
+    const int64_t before = stats_of(ctx_).pool_in_use;
+    EXPECT_EQ(ct_assign(ctx_, w, w), CT_OK);
+    ctx_.end_step();
+    EXPECT_GE(stats_of(ctx_).pool_in_use - before, 4096);
+}
+
+} // namespace
