@@ -81,7 +81,13 @@ enum { CT_DEVICE_AUTO = 0, CT_DEVICE_CPU, CT_DEVICE_CUDA };
 enum { CT_MATH_F32 = 0, CT_MATH_TF32, CT_MATH_BF16 };
 
 /* Receives one message, without a newline at its end, valid during the call only. It may not call the
- * library. */
+ * library.
+ *
+ * Among them is advice on classic mistakes, "warning: ...", each once per context, with what to do: gradients
+ * that are not zeroed between two optimizer steps; an optimizer stepping a parameter whose gradient was
+ * never written (in 4 steps, or in one that is replayed); a step of 100,000 ops without a ct_step_end; a
+ * value read in each of 100 training steps; 16 steps in a row that each had to be compiled, with the first
+ * record that differs. */
 typedef void (*ct_log_fn)(void *user, const char *message);
 
 /* Anomaly mode, ct_config.detect_anomaly: who made the first NaN or Inf?

@@ -25,6 +25,16 @@ struct ct_mirror {
     ct_mirror *next;
 };
 
+/* What core/advice.c remembers of this step, of the last one that ended, and of those in a row before. */
+typedef struct ct_advice {
+    uint32_t given;                      /* a bit for each piece of advice              */
+    uint64_t clock, step_began, dropped; /* of gradients: now, and at two moments       */
+    ct_tensor no_gradient, not_zeroed;   /* parameters that an optimizer stepped so     */
+    ct_tensor last_no_gradient, last_not_zeroed;
+    bool trains, reads, compiles, last_trained;
+    int steps_with_a_read, steps_compiled; /* in a row */
+} ct_advice;
+
 struct ct_context {
     ct_config config;
     atomic_int refs; /* the context itself, and every object made on it */
@@ -49,6 +59,7 @@ struct ct_context {
     ct_mirror *mirrors;
     uint64_t streams; /* random streams given out: initialisations, shuffles */
     ct_stats stats;
+    ct_advice advice;
 };
 
 /* Host memory through the hooks of ct_config. Zeroed; NULL if there is none. */

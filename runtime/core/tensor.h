@@ -40,7 +40,9 @@ typedef struct ct_leaf_slot {
     uint64_t used_step;   /* the last step with a record that names this leaf         */
     ct_ref grad, counter; /* its .grad; the append count of a ring                    */
     bool owns_data, released, internal;
-    bool told; /* the log has said that it is not finite (anomaly mode) */
+    bool told;                       /* the log has said that it is not finite (anomaly mode) */
+    uint32_t steps_without;          /* of a .grad, for core/advice.h: optimizer steps before it was first written */
+    uint64_t zeroed, added, stepped; /* and when, on its clock, what last happened to it; 0: never      */
     char *name;
 } ct_leaf_slot;
 

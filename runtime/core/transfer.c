@@ -1,5 +1,6 @@
 /* What crosses between host and device: writing and reading tensors, their addresses,
  * and printing. All of it stands outside the tape, and keeps the order of the user's text. */
+#include "core/advice.h"
 #include "core/tensor.h"
 #include "device/device.h"
 #include "program/program.h"
@@ -34,6 +35,7 @@ ct_status ct_write(ct_context *ctx, ct_tensor tensor, const void *src, size_t by
     status = ctx->device->upload(ctx->device, leaf->value.data, src, bytes);
     if (status) return ct_fault(ctx, "ct_write", status);
     ct_leaf_written(leaf, "ct_write");
+    if (leaf->internal) ct_advice_written(ctx, leaf, -1);
     return CT_OK;
 }
 
@@ -61,6 +63,7 @@ ct_status ct_read(ct_context *ctx, ct_tensor tensor, void *dst, size_t bytes)
     if (bytes != size || (!dst && size))
         return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_read: %s %s has %zu bytes; asked for %zu%s", ct_ref_text(ctx, ref),
                        ct_dtype_name(v->shape.dtype), size, bytes, dst ? "" : " into NULL");
+    ct_advice_read(ctx);
     return ct_waited(ctx, "ct_read", ctx->device->download(ctx->device, dst, v->data, bytes));
 }
 
@@ -85,6 +88,7 @@ double ct_item(ct_context *ctx, ct_tensor tensor)
                 (long long)v->shape.numel);
         return NAN;
     }
+    ct_advice_read(ctx);
     _Alignas(8) char element[8] = {0};
     const size_t bytes = ct_dtype_bytes(v->shape.dtype);
     if (ct_waited(ctx, "ct_item", ctx->device->download(ctx->device, element, v->data, bytes))) return NAN;
@@ -106,7 +110,9 @@ ct_status ct_mark_written(ct_context *ctx, ct_tensor tensor)
     ct_ref ref;
     ct_status status = leaf_for(ctx, "ct_mark_written", tensor, &ref);
     if (status) return status;
-    ct_leaf_written(ct_leaf_at(ctx, ref), "ct_mark_written");
+    ct_leaf_slot *leaf = ct_leaf_at(ctx, ref);
+    ct_leaf_written(leaf, "ct_mark_written");
+    if (leaf->internal) ct_advice_written(ctx, leaf, -1);
     return CT_OK;
 }
 

@@ -3,6 +3,7 @@
  * ct_tensor_row in device memory. */
 #include "ops/update.h"
 
+#include "core/advice.h"
 #include "program/lower.h"
 
 #include <string.h>
@@ -67,7 +68,9 @@ static ct_status record_update(ct_context *ctx, ct_opcode op, int64_t n, const c
         put(&list, rows[i].second_moment, CT_UPDATE);
     }
     uint32_t binding[8] = {lr_binding};
-    return record_list(ctx, op, &list, 2, (int64_t[]){flag, (list.n - 1) / n}, n_scalar, scalars, binding);
+    ct_status status = record_list(ctx, op, &list, 2, (int64_t[]){flag, (list.n - 1) / n}, n_scalar, scalars, binding);
+    for (int64_t i = 0; i < n && !status; i++) ct_advice_optimized(ctx, rows[i].parameter, rows[i].grad);
+    return status;
 }
 
 ct_status ct_record_sgd(ct_context *ctx, int64_t n, const ct_update_row *rows, ct_ref count, const double *scalars,

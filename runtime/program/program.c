@@ -1,6 +1,7 @@
 /* The cache of programs: key, lookup, compilation, eviction, play. See program.h. */
 #include "program/program.h"
 
+#include "core/advice.h"
 #include "core/pool.h"
 #include "program/anomaly.h"
 
@@ -59,7 +60,6 @@ static void forget(ct_context *ctx, ct_program *p)
     ct_program **link = &ps->buckets[p->hash % CT_PROGRAM_BUCKETS];
     while (*link != p) link = &(*link)->chain;
     *link = p->chain;
-    if (ps->newest == p) ps->newest = NULL;
     if (ctx->tape && ctx->tape->last == p) {
         ctx->tape->last = NULL;
         snprintf(ctx->tape->why_not, sizeof ctx->tape->why_not, "its program was dropped from the cache");
@@ -288,9 +288,10 @@ void ct_expect_cached(ct_context *ctx, bool expect)
 static ct_status note_miss(ct_context *ctx)
 {
     ct_programs *ps = ctx->programs;
-    if (!ps->expect_cached && (!ps->newest || !ctx->config.log)) return CT_OK;
-    char text[600] = "no program was compiled before";
-    if (ps->newest) ct_program_explain_miss(ctx, ps->newest, text, sizeof text);
+    if (!ps->expect_cached) ct_advice_compiles(ctx);
+    if (!ps->expect_cached && (!ctx->stats.programs || !ctx->config.log)) return CT_OK;
+    char text[600];
+    ct_program_explain_miss(ctx, text, sizeof text);
     if (ps->expect_cached) return ct_fail(ctx, CT_ERR_STATE, "ct_expect_cached: a step is not in the cache: %s", text);
     ct_log_line(ctx, "compiling program %lld: %s", (long long)ctx->stats.compiles + 1, text);
     return CT_OK;
@@ -428,7 +429,6 @@ ct_status ct_program_play(ct_context *ctx, ct_program *p)
     ct_status status = ct_program_run(ctx, p, checked ? 0 : 1, changes);
     if (!status && checked) status = ct_anomaly_play(ctx, p);
     if (status) return status;
-    ctx->programs->newest = p;
     if (!p->plan.final) publish_kept(ctx, p);
     return CT_OK;
 }

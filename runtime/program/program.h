@@ -42,7 +42,6 @@ typedef struct ct_programs {
     ct_arena *step_arena; /* where the kept values of this step's earlier segments end    */
     size_t step_base;
     uint64_t clock, waited; /* plays so far, and when last waited for              */
-    ct_program *newest;     /* played last: what a miss is compared with                    */
     char *snapshot;         /* of what a program writes, in anomaly mode */
     size_t snapshot_bytes;
     bool expect_cached;
@@ -74,8 +73,8 @@ ct_status ct_waited(ct_context *, const char *call, ct_status);
 ct_status ct_program_lower(ct_context *, ct_program *);
 /* In fuse.c: folds epilogues into products, and finds launches that may share a grid. */
 void ct_program_fuse(ct_program *);
-/* In differ.c: what the pending segment has that the program has not. */
-void ct_program_explain_miss(ct_context *, const ct_program *, char *text, size_t bytes);
+/* In differ.c: what the pending segment has that the program most like it has not. */
+void ct_program_explain_miss(ct_context *, char *text, size_t bytes);
 /* A pool block that goes with the program; NULL with the error standing. */
 void *ct_program_block(ct_context *, ct_program *, size_t bytes);
 

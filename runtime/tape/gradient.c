@@ -1,5 +1,6 @@
 /* The reverse sweep: walks records backwards and appends what their gradient rules
  * say, as ordinary records. ct_backward, ct_gradients and the .grad of leaves. */
+#include "core/advice.h"
 #include "device/device.h"
 #include "ops/op.h"
 #include "tape/tape.h"
@@ -318,6 +319,7 @@ static ct_status backward(ct_context *ctx, const char *call, int n, const ct_ten
     if (ct_refuse_in_callback(ctx, call)) return ctx->status;
     sweep s = {.ctx = ctx, .retain = flags & CT_RETAIN_GRAPH};
     ctx->tape->sweeping = true;
+    ct_advice_trained(ctx);
     if (run(&s, call, n, roots, seeds)) accumulate_leaves(&s);
     ctx->tape->sweeping = false;
     return ctx->status;

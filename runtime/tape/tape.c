@@ -1,6 +1,7 @@
 /* Recording, segments and steps: see tape.h. */
 #include "tape/tape.h"
 
+#include "core/advice.h"
 #include "core/pool.h"
 #include "device/device.h"
 #include "ops/op.h"
@@ -137,7 +138,10 @@ static ct_record *append(ct_context *ctx, const ct_entry *e)
         key_operand(ctx, ref);
         if (ct_ref_is_leaf(ref)) {
             ct_leaf_slot *leaf = ct_leaf_at(ctx, ref);
-            if (access & CT_WRITE) ct_leaf_written(leaf, ct_op_of(ctx, e->op)->name);
+            if (access & CT_WRITE) {
+                ct_leaf_written(leaf, ct_op_of(ctx, e->op)->name);
+                if (leaf->internal) ct_advice_written(ctx, leaf, e->op);
+            }
             leaf->used_step = t->step;
             version = leaf->version;
         }
@@ -171,7 +175,7 @@ static ct_record *append(ct_context *ctx, const ct_entry *e)
     t->key[header] = (uint64_t)e->op | (uint64_t)r->flags << 16 | (uint64_t)e->n_attr << 24 | (uint64_t)e->n_in << 32 |
                      (uint64_t)e->n_out << 56;
     t->n_operands += e->n_in + e->n_out;
-    t->n_records++;
+    if (++t->n_records == CT_LONG_STEP) ct_advice_long_step(ctx);
     return r;
 }
 
@@ -315,6 +319,7 @@ void ct_tape_drop(ct_context *ctx)
         snprintf(t->why_not, sizeof t->why_not, "the step failed");
     }
     t->sweeping = t->sweep_keeps = false;
+    ct_advice_dropped(ctx);
     t->sweeping_record = CT_NO_RECORD;
     next_step(ctx);
 }
@@ -383,6 +388,7 @@ ct_status ct_step_end(ct_context *ctx)
         t->why_not[0] = 0;
     if (t->why_not[0]) t->last = NULL;
     t->last_step = t->step;
+    if (t->n_records) ct_advice_step_ended(ctx);
     next_step(ctx);
     return CT_OK;
 }
@@ -406,6 +412,7 @@ ct_status ct_replay(ct_context *ctx, int64_t n)
                            (long long)limit);
     }
     if (n == 0) return CT_OK;
+    ct_advice_replayed(ctx, n);
     int64_t played;
     status = ct_program_replay(ctx, t->last, n, &played);
     for (ct_mirror *m = ctx->mirrors; m; m = m->next) m->replayed(m, played);
