@@ -113,14 +113,14 @@ CT_API ct_tensor ct_detach(ct_context *ctx, ct_tensor x);
  * near 1.
  *
  * inputs are F64 leaves. All are checked, whether they require a gradient or not. They, their requires_grad
- * and their .grad are left as they were, on an error too. It plays steps of its own, and so wants to be
- * called between two steps. f is called twice for each element, and once more.
+ * and their .grad are left as they were, on an error too. It plays steps of its own, so it first ends the
+ * step that is being recorded, if any, as ct_step_end. f is called twice for each element, and once more.
  *
  * CT_ERR_NUMERIC: they differ; the message names the input, the element and both numbers. CT_ERR_DTYPE: an
  * input or the result is not F64. CT_ERR_ARGUMENT: no f, no inputs, eps not above 0 or lost in an element,
- * a step value. CT_ERR_SHAPE: f returned another shape than before. CT_ERR_STATE: records wait in a step
- * that has not ended; f draws random numbers, writes its inputs, or calls something that is not an op
- * (ct_read, ct_step_end, ct_backward ...). An error that f meets stands as it is. */
+ * a step value. CT_ERR_SHAPE: f returned another shape than before. CT_ERR_STATE: f draws random numbers,
+ * writes its inputs, or calls something that is not an op (ct_read, ct_step_end, ct_backward ...). An error
+ * that f meets stands as it is. */
 CT_API ct_status ct_gradcheck(ct_context *ctx, ct_tensor (*f)(ct_context *ctx, int n, const ct_tensor *in, void *user),
                               void *user, int n, const ct_tensor *inputs, double eps, double atol, double rtol);
 
