@@ -7,7 +7,6 @@
 #include "support/training.h"
 
 #include <algorithm>
-#include <regex>
 #include <set>
 
 namespace
@@ -32,12 +31,18 @@ struct Listed {
     std::vector<std::string> reads, writes; // "w\nf32 [2,3]"
 };
 
+// "w f32 [3]*, %0 f32 [3]", with what may come before and behind.
 std::vector<std::string> tensors_in(const std::string &text)
 {
-    static const std::regex tensor("(leaf \\d+|[^ ,]+) ((?:f32|f64|i32|u8|i64) \\[[0-9,]*\\])");
     std::vector<std::string> found;
-    for (std::sregex_iterator it(text.begin(), text.end(), tensor), end; it != end; ++it)
-        found.push_back((*it)[1].str() + "\n" + (*it)[2].str());
+    size_t at = text.compare(0, 3, "-> ") == 0 ? 3 : 0;
+    for (size_t open; (open = text.find(" [", at)) != std::string::npos; at += 2) {
+        const size_t close = text.find(']', open), dtype = text.rfind(' ', open - 1);
+        found.push_back(text.substr(at, dtype - at) + "\n" + text.substr(dtype + 1, close - dtype));
+        at = close + 1;
+        if (text[at] == '*') ++at;
+        if (text.compare(at, 2, ", ") != 0) break;
+    }
     return found;
 }
 
@@ -99,10 +104,16 @@ std::pair<std::string, int> box(const DotNode &node)
     return {label.substr(0, after), after == std::string::npos ? -1 : std::stoi(label.substr(after + 8))};
 }
 
-std::string without_blanks(std::string label)
+// The label of an edge, whose lines are indented.
+std::string without_blanks(const std::string &label)
 {
-    label = std::regex_replace(label, std::regex("\n  "), "\n");
-    return label.compare(0, 2, "  ") == 0 ? label.substr(2) : label;
+    std::istringstream lines(label);
+    std::string all;
+    for (std::string line; std::getline(lines, line);) {
+        EXPECT_EQ(line.substr(0, 2), "  ");
+        all += (all.empty() ? "" : "\n") + line.substr(2);
+    }
+    return all;
 }
 
 std::vector<Flow> flows_of(const Dot &dot)
