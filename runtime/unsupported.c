@@ -26,24 +26,6 @@ ct_tensor ct_batch_norm(ct_context *ctx, ct_tensor x, ct_tensor gamma, ct_tensor
     return missing_op(ctx, "batch_norm");
 }
 
-ct_tensor ct_l1_loss(ct_context *ctx, ct_tensor x, ct_tensor y, ct_reduction reduction)
-{
-    (void)x, (void)y, (void)reduction;
-    return missing_op(ctx, "l1_loss");
-}
-
-ct_tensor ct_huber_loss(ct_context *ctx, ct_tensor x, ct_tensor y, double delta, ct_reduction reduction)
-{
-    (void)x, (void)y, (void)delta, (void)reduction;
-    return missing_op(ctx, "huber_loss");
-}
-
-ct_tensor ct_bce_with_logits(ct_context *ctx, ct_tensor x, ct_tensor y, ct_reduction reduction)
-{
-    (void)x, (void)y, (void)reduction;
-    return missing_op(ctx, "bce_with_logits");
-}
-
 ct_status ct_params_save(ct_params *params, const char *path)
 {
     (void)path;

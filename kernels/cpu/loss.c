@@ -15,12 +15,17 @@ static inline int64_t label_at(const ct_args *a, int64_t row)
     }
 }
 
+#define K(c) ((T)(c))
 #define CT_TEMPLATE "loss.inc"
 #include "both_floats.h"
+#undef K
 
 static uint32_t grid_cross_entropy(const ct_args *a) { return (uint32_t)((a->m + 15) / 16); }
 static uint32_t grid_parts(const ct_args *a) { return (uint32_t)a->k; }
 
 const ct_cpu_kernel CT_CPU(cross_entropy) = {
     .grid = grid_cross_entropy, .body = CT_BOTH(cross_entropy), .finish = CT_BOTH(add_rows)};
-const ct_cpu_kernel CT_CPU(mse_loss) = {.grid = grid_parts, .body = CT_BOTH(mse_loss), .finish = CT_BOTH(add_parts)};
+#define CT_PAIR_LOSS(name, value, slope)                                                                               \
+    const ct_cpu_kernel CT_CPU(name) = {.grid = grid_parts, .body = CT_BOTH(name), .finish = CT_BOTH(add_parts)};
+#include "../loss.def"
+#undef CT_PAIR_LOSS

@@ -7,7 +7,7 @@
  * and its bodies would cost all others registers. The `groups` of a kernel's table entry say so.
  */
 #include "gemm.cuh"
-#include "mse.cuh"
+#include "pair_loss.cuh"
 #include "random.cuh"
 #include "reduce.cuh"
 #include "update.cuh"

@@ -1,6 +1,6 @@
 /* Losses with their gradients, in one pass over the input; see runtime/ops/loss.c. */
 #include "entry.cuh"
-#include "mse.cuh"
+#include "pair_loss.cuh"
 #include "row.cuh"
 
 /* ---- cross entropy -----------------------------------------------------------------------------------
@@ -120,4 +120,27 @@ template <class T> static constexpr uint32_t cross_entropy_bytes()
 }
 
 CT_FLOAT_KERNEL(cross_entropy, grid_cross_entropy, cross_entropy_body, cross_entropy_bytes, 0)
+
+/* ---- pair losses ----------------------------------------------------------------------------------------- */
+
+template <class T> static __device__ __forceinline__ void l1_loss_body(const ct_args &a, uint32_t block, void *shared)
+{
+    pair_loss_body<l1_loss_formula, T>(a, block, shared);
+}
+
+template <class T>
+static __device__ __forceinline__ void huber_loss_body(const ct_args &a, uint32_t block, void *shared)
+{
+    pair_loss_body<huber_loss_formula, T>(a, block, shared);
+}
+
+template <class T>
+static __device__ __forceinline__ void bce_with_logits_body(const ct_args &a, uint32_t block, void *shared)
+{
+    pair_loss_body<bce_with_logits_formula, T>(a, block, shared);
+}
+
 CT_FLOAT_KERNEL(mse_loss, ct_grid_parts, mse_loss_body, ct_reduce_bytes, CT_GROUPED)
+CT_FLOAT_KERNEL(l1_loss, ct_grid_parts, l1_loss_body, ct_reduce_bytes, 0)
+CT_FLOAT_KERNEL(huber_loss, ct_grid_parts, huber_loss_body, ct_reduce_bytes, 0)
+CT_FLOAT_KERNEL(bce_with_logits, ct_grid_parts, bce_with_logits_body, ct_reduce_bytes, 0)

@@ -22,17 +22,17 @@ Problem cross_entropy(int dtype, int64_t rows, int64_t classes, int labels)
     return p;
 }
 
-Problem mse_loss(int dtype, int64_t n)
+Problem pair_loss(ct_kernel_id kernel, int dtype, int64_t n, double flops)
 {
-    Problem p(CT_KERNEL_mse_loss, dtype);
+    Problem p(kernel, dtype);
     p.args.n = n, p.args.k = partials_of(n);
     p.operand(0, Role::in, dtype, n);
     p.operand(1, Role::in, dtype, n);
     p.operand(2, Role::out, dtype, 1);
     p.operand(3, Role::out, dtype, n);
     p.operand(4, Role::scratch, dtype, p.args.k);
-    p.scalars({1.0 / static_cast<double>(n)});
-    p.flops = 4.0 * static_cast<double>(n);
+    p.scalars({1.0 / static_cast<double>(n), 0.5});
+    p.flops = flops * static_cast<double>(n);
     return p;
 }
 
@@ -46,7 +46,13 @@ void loss_cases(Cases &cases)
                 cases.push_back(
                     {"cross_entropy", shape_text({rows, classes}) + " " + name_of(labels), dtype,
                      [=, rows = rows, classes = classes] { return cross_entropy(dtype, rows, classes, labels); }});
-        for (int64_t n : {int64_t{256}, int64_t{1} << 20, int64_t{16} << 20})
-            cases.push_back({"mse_loss", shape_text({n}), dtype, [=] { return mse_loss(dtype, n); }});
+        for (int64_t n : {int64_t{256}, int64_t{1} << 20, int64_t{16} << 20}) {
+            const auto add = [&](const char *name, ct_kernel_id kernel, double flops) {
+                cases.push_back({name, shape_text({n}), dtype, [=] { return pair_loss(kernel, dtype, n, flops); }});
+            };
+            add("mse_loss", CT_KERNEL_mse_loss, 4);
+            add("huber_loss", CT_KERNEL_huber_loss, 6);
+            add("bce_with_logits", CT_KERNEL_bce_with_logits, 40);
+        }
     }
 }

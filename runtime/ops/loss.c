@@ -109,59 +109,134 @@ const ct_op ct_op_cross_entropy = {.name = "cross_entropy",
                                    .scratch = cross_entropy_scratch,
                                    .shown = "reduction ignore_index=-100; label_smoothing=0"};
 
-/* ---- mean squared error -------------------------------------------------------------------
- * Outputs: loss, and dx = c (x - y) with c = 2 or 2/numel. */
+/* ---- losses of two tensors, element by element ------------------------------------------------
+ * Outputs: loss, and dx = scale l'(x), with scale 1 or 1/numel; the formulas of l and l' stand with
+ * the kernels (kernels/loss.def). Here stand the second derivatives. */
 
-ct_tensor ct_mse_loss(ct_context *ctx, ct_tensor x, ct_tensor y, ct_reduction reduction)
+enum { PAIR_SCALE, PAIR_DELTA, PAIR_N_SCALAR };
+
+/* `delta` is 0 for a loss that has none. */
+static ct_tensor pair_loss(ct_context *ctx, ct_opcode op, ct_tensor x, ct_tensor y, double delta,
+                           ct_reduction reduction)
 {
     static const char *const names[] = {"x", "y"};
+    const char *name = ct_ops[op]->name;
     ct_ref refs[2];
-    if (!ct_operands(ctx, "mse_loss", 2, (ct_tensor[]){x, y}, names, refs) ||
-        !ct_want_float(ctx, "mse_loss", refs[0]) || !ct_want_same_dtype(ctx, "mse_loss", refs[0], refs[1]) ||
-        !check_reduction(ctx, "mse_loss", reduction))
+    if (!ct_operands(ctx, name, 2, (ct_tensor[]){x, y}, names, refs) || !ct_want_float(ctx, name, refs[0]) ||
+        !ct_want_same_dtype(ctx, name, refs[0], refs[1]) || !check_reduction(ctx, name, reduction))
         return (ct_tensor){0};
     ct_shape shape = ct_shape_of(ctx, refs[0]), other = ct_shape_of(ctx, refs[1]);
     if (!ct_shape_equal(&shape, &other)) {
-        ct_fail(ctx, CT_ERR_SHAPE, "mse_loss: x %s, y %s: a loss does not broadcast", ct_ref_text(ctx, refs[0]),
+        ct_fail(ctx, CT_ERR_SHAPE, "%s: x %s, y %s: a loss does not broadcast", name, ct_ref_text(ctx, refs[0]),
                 ct_ref_text(ctx, refs[1]));
         return (ct_tensor){0};
     }
     ct_shape loss = reduction == CT_REDUCE_NONE ? shape : ct_scalar_shape(shape.dtype);
     double scale = reduction == CT_REDUCE_MEAN ? 1.0 / (double)shape.numel : 1;
-    return ct_tape_add(ctx, &(ct_entry){.op = CT_OP_mse_loss,
+    return ct_tape_add(ctx, &(ct_entry){.op = (uint16_t)op,
                                         .n_in = 2,
                                         .in = refs,
                                         .n_out = 2,
                                         .out = (ct_shape[]){loss, shape},
                                         .n_attr = 1,
                                         .attr = &(int64_t){(int64_t)reduction},
-                                        .n_scalar = 1,
-                                        .scalar = &scale});
+                                        .n_scalar = PAIR_N_SCALAR,
+                                        .scalar = (double[]){scale, delta}});
 }
 
-/* From the loss: ± g dx. From dx, u: ± 2 scale u. */
+ct_tensor ct_mse_loss(ct_context *ctx, ct_tensor x, ct_tensor y, ct_reduction reduction)
+{
+    return pair_loss(ctx, CT_OP_mse_loss, x, y, 0, reduction);
+}
+
+ct_tensor ct_l1_loss(ct_context *ctx, ct_tensor x, ct_tensor y, ct_reduction reduction)
+{
+    return pair_loss(ctx, CT_OP_l1_loss, x, y, 0, reduction);
+}
+
+ct_tensor ct_huber_loss(ct_context *ctx, ct_tensor x, ct_tensor y, double delta, ct_reduction reduction)
+{
+    if (ct_ready(ctx)) return (ct_tensor){0};
+    if (!(delta > 0)) {
+        ct_fail(ctx, CT_ERR_ARGUMENT, "huber_loss: delta is %g; wants more than 0", delta);
+        return (ct_tensor){0};
+    }
+    return pair_loss(ctx, CT_OP_huber_loss, x, y, delta, reduction);
+}
+
+ct_tensor ct_bce_with_logits(ct_context *ctx, ct_tensor x, ct_tensor y, ct_reduction reduction)
+{
+    return pair_loss(ctx, CT_OP_bce_with_logits, x, y, 0, reduction);
+}
+
+static ct_tensor sum_of(ct_context *ctx, ct_tensor a, ct_tensor b)
+{
+    return a.bits && b.bits ? ct_add(ctx, a, b) : a.bits ? a : b;
+}
+
+/* From the loss, g, and from dx, u: g dx + scale u l''(x). `second` is scale u l''; the zero tensor: zero. */
+static ct_tensor by_x(ct_context *ctx, const ct_adjoint *a, ct_tensor second)
+{
+    return sum_of(ctx, a->g[0].bits ? ct_scale_by(ctx, a->out[1], a->g[0]) : (ct_tensor){0}, second);
+}
+
+/* Of a loss of x - y. */
+static void by_difference(ct_context *ctx, ct_adjoint *a, ct_tensor second)
+{
+    ct_tensor dx = by_x(ctx, a, second);
+    a->gin[0] = dx;
+    if (a->needs[1] && dx.bits) a->gin[1] = ct_neg(ctx, dx);
+}
+
+/* l'' = 2 */
 static void mse_loss_vjp(ct_context *ctx, ct_adjoint *a)
 {
-    ct_tensor g = a->g[0], u = a->g[1], dx = {0};
-    if (g.bits) dx = ct_scale_by(ctx, a->out[1], g);
-    if (u.bits) {
-        ct_tensor second = ct_mul_scalar(ctx, u, 2 * a->scalar[0]);
-        dx = dx.bits ? ct_add(ctx, dx, second) : second;
-    }
-    a->gin[0] = dx;
-    if (a->needs[1]) a->gin[1] = ct_neg(ctx, dx);
+    ct_tensor u = a->g[1];
+    by_difference(ctx, a, u.bits ? ct_mul_scalar(ctx, u, 2 * a->scalar[PAIR_SCALE]) : u);
 }
 
-static size_t mse_loss_scratch(const ct_shape *const *in, const ct_shape *out, const int64_t *attr)
+/* l'' = 0, at the kink too, as torch has it. */
+static void l1_loss_vjp(ct_context *ctx, ct_adjoint *a) { by_difference(ctx, a, (ct_tensor){0}); }
+
+/* l'' = [|x - y| < delta] */
+static void huber_loss_vjp(ct_context *ctx, ct_adjoint *a)
+{
+    ct_tensor second = {0};
+    if (a->g[1].bits) {
+        ct_shape scalar = ct_scalar_shape(ct_tensor_shape(ctx, a->in[0]).dtype);
+        ct_tensor distance = ct_abs(ctx, ct_sub(ctx, a->in[0], a->in[1]));
+        ct_tensor inside = ct_lt(ctx, distance, ct_constant(ctx, &scalar, a->scalar[PAIR_DELTA]));
+        second = ct_mul(ctx, ct_mul_scalar(ctx, a->g[1], a->scalar[PAIR_SCALE]), inside);
+    }
+    by_difference(ctx, a, second);
+}
+
+/* l'' = s (1 - s) with s = sigmoid(x); 1 - s is sigmoid(-x), which keeps its digits where s is nearly 1.
+ * By y: the loss is linear in it, with the slope -x, and dx with the slope -1. */
+static void bce_with_logits_vjp(ct_context *ctx, ct_adjoint *a)
+{
+    ct_tensor x = a->in[0], g = a->g[0], second = {0}, dy = {0};
+    if (a->g[1].bits) {
+        ct_tensor u = ct_mul_scalar(ctx, a->g[1], a->scalar[PAIR_SCALE]);
+        second = ct_mul(ctx, u, ct_mul(ctx, ct_sigmoid(ctx, x), ct_sigmoid(ctx, ct_neg(ctx, x))));
+        if (a->needs[1]) dy = ct_neg(ctx, u);
+    }
+    if (a->needs[0]) a->gin[0] = by_x(ctx, a, second);
+    if (!a->needs[1]) return;
+    if (g.bits) dy = sum_of(ctx, ct_scale_by(ctx, ct_mul_scalar(ctx, x, -a->scalar[PAIR_SCALE]), g), dy);
+    a->gin[1] = dy;
+}
+
+static size_t pair_loss_scratch(const ct_shape *const *in, const ct_shape *out, const int64_t *attr)
 {
     return attr[0] == CT_REDUCE_NONE ? 0 : (size_t)ct_partials(in[0]->numel) * ct_dtype_bytes(out->dtype);
 }
 
-/* p: x, y, loss, dx, partial sums.  n, k: elements, partial sums.  i: reduction. */
-static void mse_loss_lower(ct_lowering *l)
+/* p: x, y, loss, dx, partial sums.  n, k: elements, partial sums.  i: reduction.  scalar: scale, delta. */
+static void lower_pair_loss(ct_lowering *l, ct_kernel_id kernel, double flops)
 {
     const ct_shape *x = ct_in_shape(l, 0);
-    ct_args *a = ct_emit(l, CT_KERNEL_mse_loss, x->dtype);
+    ct_args *a = ct_emit(l, kernel, x->dtype);
     a->p[0] = ct_in(l, 0);
     a->p[1] = ct_in(l, 1);
     a->p[2] = ct_out(l, 0);
@@ -169,12 +244,19 @@ static void mse_loss_lower(ct_lowering *l)
     a->p[4] = ct_scratch(l);
     a->n = x->numel, a->k = ct_partials(x->numel);
     a->i[0] = ct_attr(l, 0);
-    ct_cost(l, 4.0 * (double)x->numel, 3 * (double)ct_shape_bytes(x));
+    ct_cost(l, flops * (double)x->numel, 3 * (double)ct_shape_bytes(x));
 }
 
-const ct_op ct_op_mse_loss = {.name = "mse_loss",
-                              .saved = 0,
-                              .vjp = mse_loss_vjp,
-                              .lower = mse_loss_lower,
-                              .scratch = mse_loss_scratch,
-                              .shown = "reduction"};
+#define PAIR_LOSS(op, reads, flops, attributes)                                                                        \
+    static void op##_lower(ct_lowering *l) { lower_pair_loss(l, CT_KERNEL_##op, flops); }                              \
+    const ct_op ct_op_##op = {.name = #op,                                                                             \
+                              .saved = reads,                                                                          \
+                              .vjp = op##_vjp,                                                                         \
+                              .lower = op##_lower,                                                                     \
+                              .scratch = pair_loss_scratch,                                                            \
+                              .shown = attributes};
+
+PAIR_LOSS(mse_loss, 0, 4.0, "reduction")
+PAIR_LOSS(l1_loss, 0, 4.0, "reduction")
+PAIR_LOSS(huber_loss, 3, 6.0, "reduction; - delta")
+PAIR_LOSS(bce_with_logits, 1, 40.0, "reduction")

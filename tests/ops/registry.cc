@@ -92,6 +92,11 @@ ct_tensor pair_loss(ct_context *ctx, const Inputs &in, const Sample &s)
     return op(ctx, in[0], in[1], reduction_of(s));
 }
 
+ct_tensor huber_loss(ct_context *ctx, const Inputs &in, const Sample &s)
+{
+    return ct_huber_loss(ctx, in[0], in[1], s.number("delta"), reduction_of(s));
+}
+
 ct_tensor gelu(ct_context *ctx, const Inputs &in, const Sample &) { return ct_gelu(ctx, in[0], false); }
 ct_tensor gelu_tanh(ct_context *ctx, const Inputs &in, const Sample &) { return ct_gelu(ctx, in[0], true); }
 ct_tensor leaky_relu(ct_context *ctx, const Inputs &in, const Sample &s)
@@ -193,6 +198,9 @@ const std::map<std::string, Entry> &registry()
         {"log_softmax", Entry{along<ct_log_softmax>}.within(4, Accuracy::operand)},
         {"cross_entropy", Entry{cross_entropy}.within(8, Accuracy::operand)},
         {"mse_loss", {pair_loss<ct_mse_loss>}},
+        {"l1_loss", {pair_loss<ct_l1_loss>}},
+        {"huber_loss", {huber_loss}},
+        {"bce_with_logits", {pair_loss<ct_bce_with_logits>}},
     };
     return entries;
 }

@@ -1,12 +1,15 @@
 """Losses: their PyTorch formulas, and the samples."""
 import torch.nn.functional as F
 
-from golden import INF, TORCH, draw, given, index, sample, shape_label
+from golden import INF, NAN, TORCH, draw, given, index, sample, shape_label
 
 TORCH.update({
     "cross_entropy": lambda x, labels, smoothing, ignore_index, reduction: F.cross_entropy(
         x, labels.long(), label_smoothing=smoothing, ignore_index=ignore_index, reduction=reduction),
     "mse_loss": lambda x, y, reduction: F.mse_loss(x, y, reduction=reduction),
+    "l1_loss": lambda x, y, reduction: F.l1_loss(x, y, reduction=reduction),
+    "huber_loss": lambda x, y, reduction, delta: F.huber_loss(x, y, reduction=reduction, delta=delta),
+    "bce_with_logits": lambda x, y, reduction: F.binary_cross_entropy_with_logits(x, y, reduction=reduction),
 })
 
 
@@ -41,20 +44,38 @@ cross_entropy("minus_inf", given([0.5, -INF, 1.0, 2.0, 0.0, -INF], [2, 3]), give
               kink=True)
 
 
-def pair_loss(op, away_from_equal=0.0, **attrs):
+def pair_loss(op, x=lambda shape: draw(shape, step=1 / 32),
+              y=lambda shape, **kind: draw(shape, step=1 / 32, shift=1 / 64, **kind), far=-INF, **attrs):
+    """Of the inputs that x and y draw: by default never equal, and never a multiple of 1/32 apart."""
     for reduction_ in ("mean", "sum", "none"):
         for shape in ([], [7], [3, 5], [2, 1, 5, 3], [65]):
-            sample(op, f"{shape_label(shape)}_{reduction_}", draw(shape, step=1 / 32),
-                   draw(shape, step=1 / 32, shift=1 / 64), reduction=reduction_, **attrs)
-    sample(op, "1031_mean", draw([1031], step=1 / 32), draw([1031], step=1 / 32, shift=1 / 64),
-           reduction="mean",
-           **attrs)
+            sample(op, f"{shape_label(shape)}_{reduction_}", x(shape), y(shape), reduction=reduction_, **attrs)
+    sample(op, "1031_mean", x([1031]), y([1031]), reduction="mean", **attrs)
     sample(op, "0x3_sum", draw([0, 3]), draw([0, 3]), reduction="sum", **attrs)
     sample(op, "0x3_none", draw([0, 3]), draw([0, 3]), reduction="none", **attrs)
     sample(op, "equal", given([1.0, -2.0, 0.5]), given([1.0, -2.0, 0.0]), reduction="mean", kink=True,
            **attrs)
-    sample(op, "constant_target", draw([5], step=1 / 32), draw([5], step=1 / 32, shift=1 / 64, diff=False),
-           reduction="mean", **attrs)
+    sample(op, "constant_target", x([5]), y([5], diff=False), reduction="mean", **attrs)
+    sample(op, "constant_input", draw([5], diff=False), y([5]), reduction="mean", **attrs)
+    for reduction_ in ("mean", "none"):
+        sample(op, f"nonfinite_{reduction_}", given([NAN, 0.5, INF, far], diff=False),
+               given([0.5, NAN, 0.25, 0.75], diff=False), reduction=reduction_, **attrs)
 
 
 pair_loss("mse_loss")
+pair_loss("l1_loss")
+pair_loss("huber_loss", delta=0.75)
+for delta_ in (0.25, 1.0, 1e-3, 100.0):
+    sample("huber_loss", f"33_delta_{delta_}".replace(".", "p"), draw([33], step=1 / 32),
+           draw([33], step=1 / 32, shift=1 / 64), reduction="none", delta=delta_)
+sample("huber_loss", "at_delta", given([1.0, -1.0, 0.0]), given([0.5, -0.5, 0.5]), reduction="sum", delta=0.5,
+       kink=True)
+pair_loss("bce_with_logits", x=lambda shape: draw(shape, -6.0, 6.0),
+          y=lambda shape, **kind: draw(shape, 0.0, 1.0, step=1 / 16, **kind),
+          far=-200.0)  # at -inf torch subtracts inf from inf
+for reduction_ in ("mean", "none"):
+    sample("bce_with_logits", f"large_{reduction_}",
+           given([1e4, -1e4, 1e3, -1e3, 88.0, -88.0, 40.0, -40.0, 750.0, -750.0]),
+           given([1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.5, 0.5, 0.25, 0.75]), reduction=reduction_, kink=True)
+sample("bce_with_logits", "hard_labels", draw([4, 9], -6.0, 6.0), given([0.0, 1.0, 1.0] * 12, [4, 9], diff=False),
+       reduction="mean")
