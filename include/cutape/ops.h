@@ -275,16 +275,20 @@ CT_API ct_tensor ct_softmax(ct_context *ctx, ct_tensor x, int dim);
 CT_API ct_tensor ct_log_softmax(ct_context *ctx, ct_tensor x, int dim);
 
 /* y = gamma h + beta, h = (x - mean) r, r = 1 / sqrt(var + eps), mean and var (over N) along the last dim.
- * x [.., c], gamma and beta [c]. With g = dy gamma: dx = r (g - mean(g) - h mean(g h)); dgamma = sum of dy
- * h and dbeta = sum of dy, both over all rows. CT_ERR_SHAPE: gamma or beta is not [c]. */
+ * x [.., c], gamma and beta [c], or the zero tensor for none. With g = dy gamma: dx = r (g - mean(g) -
+ * h mean(g h)); dgamma = sum of dy h and dbeta = sum of dy, both over all rows. CT_ERR_SHAPE: x is 0-d, gamma
+ * or beta is not [c]. */
 CT_API ct_tensor ct_layer_norm(ct_context *ctx, ct_tensor x, ct_tensor gamma, ct_tensor beta, double eps);
 
-/* y = gamma h + beta, h = (x - mean) / sqrt(var + eps) for each channel c;  x [n, c, ..], the others [c].
+/* y = gamma h + beta, h = (x - mean) / sqrt(var + eps) for each channel c;  x [n, c, ..], the others [c];
+ * gamma and beta may be the zero tensor, for none.
  * Training: mean and var (over N) of the batch, and the two running leaves become (1 - momentum) old +
- * momentum new, var as N / (N - 1) of the batch's; gradients as ct_layer_norm's, over all dims but c.
+ * momentum new, var as N / (N - 1) of the batch's, at each step and replay; an empty batch leaves them. With
+ * gradients as ct_layer_norm's, over all dims but c.
  * Otherwise mean and var are the running ones, and dx = dy gamma / sqrt(var + eps). None for the running
  * leaves.
- * CT_ERR_ARGUMENT: a running tensor is not a leaf. CT_ERR_SHAPE: one of the four is not [c]. */
+ * CT_ERR_ARGUMENT: a running tensor is not a leaf. CT_ERR_SHAPE: x has no dim 1, one of the others is not [c],
+ * or, in training, there is but one value per channel. */
 CT_API ct_tensor ct_batch_norm(ct_context *ctx, ct_tensor x, ct_tensor gamma, ct_tensor beta, ct_tensor running_mean,
                                ct_tensor running_var, double momentum, double eps);
 

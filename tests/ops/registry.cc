@@ -136,6 +136,16 @@ ct_tensor cross_entropy(ct_context *ctx, const Inputs &in, const Sample &s)
                             reduction_of(s));
 }
 
+ct_tensor layer_norm(ct_context *ctx, const Inputs &in, const Sample &s)
+{
+    return ct_layer_norm(ctx, in[0], in[1], in[2], s.number("eps"));
+}
+ct_tensor batch_norm(ct_context *ctx, const Inputs &in, const Sample &s)
+{
+    ct_set_training(ctx, s.number("training") != 0);
+    return ct_batch_norm(ctx, in[0], in[1], in[2], in[3], in[4], s.number("momentum"), s.number("eps"));
+}
+
 const std::map<std::string, Entry> &registry()
 {
     static const std::map<std::string, Entry> entries = {
@@ -196,6 +206,8 @@ const std::map<std::string, Entry> &registry()
         {"embedding", Entry{binary<ct_embedding>}.within(0)},
         {"softmax", Entry{along<ct_softmax>}.within(8)},
         {"log_softmax", Entry{along<ct_log_softmax>}.within(4, Accuracy::operand)},
+        {"layer_norm", Entry{layer_norm}.within(16, Accuracy::operand)},
+        {"batch_norm", Entry{batch_norm}.within(16, Accuracy::operand)},
         {"cross_entropy", Entry{cross_entropy}.within(8, Accuracy::operand)},
         {"mse_loss", {pair_loss<ct_mse_loss>}},
         {"l1_loss", {pair_loss<ct_l1_loss>}},
