@@ -75,9 +75,9 @@ CT_API void ct_mlp_destroy(ct_mlp *mlp);
  * ct_linear. */
 CT_API ct_tensor ct_mlp_forward(ct_mlp *mlp, ct_tensor x);
 
-/* Its parameters, in the order of the layers: "layers.0.weight" [out, in], "layers.0.bias" [out], ...
- * Borrowed:
- * valid as long as the perceptron, and not to be destroyed. */
+/* Its parameters, in the order of the layers: "layers.0.weight" [out, in], "layers.0.bias" [out] and, of a
+ * hidden layer with a norm, "layers.0.norm.weight" [out], ones at first, "layers.0.norm.bias" [out], zeros; ...
+ * Borrowed: valid as long as the perceptron, and not to be destroyed. */
 CT_API ct_params *ct_mlp_params(ct_mlp *mlp);
 
 #ifdef __cplusplus

@@ -88,12 +88,18 @@ struct ct_mlp {
     int32_t n_layers;
     int32_t activation, output_activation;
     double dropout;
+    bool layer_norm;
     int64_t *widths;
     ct_tensor *weights, *biases;
+    ct_tensor *gammas, *betas; /* of hidden layers, if there is a layer norm */
 };
 
-/* Uniform in ±1/√inputs, both weight and bias, as torch.nn.Linear starts. */
-static ct_tensor uniform_leaf(ct_mlp *mlp, int ndim, const int64_t *shape, double bound)
+/* What a parameter starts as: uniform in ±bound, drawn as torch.nn.Linear's, or one value. */
+typedef struct start {
+    double bound, value;
+} start;
+
+static ct_tensor parameter_leaf(ct_mlp *mlp, int ndim, const int64_t *shape, start from)
 {
     ct_context *ctx = mlp->ctx;
     int64_t n = ndim == 2 ? shape[0] * shape[1] : shape[0];
@@ -102,10 +108,11 @@ static ct_tensor uniform_leaf(ct_mlp *mlp, int ndim, const int64_t *shape, doubl
         ct_fail(ctx, CT_ERR_MEMORY, "ct_mlp_create: out of host memory");
         return (ct_tensor){0};
     }
-    uint64_t key = ct_random_key(ctx->config.seed, ((uint64_t)1 << 32) + ctx->streams++);
+    uint64_t key = from.bound > 0 ? ct_random_key(ctx->config.seed, ((uint64_t)1 << 32) + ctx->streams++) : 0;
     for (int64_t i = 0; i < n; i++) {
         ct_bits4 bits = ct_philox(key, (uint64_t)(i / 4), 0);
-        host[i] = (float)((2 * (double)ct_uniform_f32(bits.word[i & 3]) - 1) * bound);
+        double drawn = from.bound > 0 ? (2 * (double)ct_uniform_f32(bits.word[i & 3]) - 1) * from.bound : 0;
+        host[i] = (float)(from.value + drawn);
     }
     ct_tensor leaf = ct_leaf(ctx, CT_F32, ndim, shape, host);
     ct_free(ctx, host);
@@ -113,20 +120,26 @@ static ct_tensor uniform_leaf(ct_mlp *mlp, int ndim, const int64_t *shape, doubl
     return leaf;
 }
 
-static ct_status make_layer(ct_mlp *mlp, int32_t i)
+static ct_status add_parameter(ct_mlp *mlp, int32_t layer, const char *what, int ndim, const int64_t *shape, start from,
+                               ct_tensor *out)
 {
     char name[64];
+    *out = parameter_leaf(mlp, ndim, shape, from);
+    if (mlp->ctx->status) return mlp->ctx->status;
+    snprintf(name, sizeof name, "layers.%d.%s", layer, what);
+    return ct_params_add(mlp->params, name, *out);
+}
+
+/* Weight and bias in ±1/√inputs; a norm that changes nothing but mean and variance. */
+static ct_status make_layer(ct_mlp *mlp, int32_t i)
+{
     int64_t shape[2] = {mlp->widths[i + 1], mlp->widths[i]};
-    double bound = 1 / sqrt((double)shape[1]);
-    mlp->weights[i] = uniform_leaf(mlp, 2, shape, bound);
-    if (mlp->ctx->status) return mlp->ctx->status;
-    snprintf(name, sizeof name, "layers.%d.weight", i);
-    ct_status status = ct_params_add(mlp->params, name, mlp->weights[i]);
-    if (status) return status;
-    mlp->biases[i] = uniform_leaf(mlp, 1, shape, bound);
-    if (mlp->ctx->status) return mlp->ctx->status;
-    snprintf(name, sizeof name, "layers.%d.bias", i);
-    return ct_params_add(mlp->params, name, mlp->biases[i]);
+    const start uniform = {.bound = 1 / sqrt((double)shape[1])};
+    ct_status status = add_parameter(mlp, i, "weight", 2, shape, uniform, &mlp->weights[i]);
+    if (!status) status = add_parameter(mlp, i, "bias", 1, shape, uniform, &mlp->biases[i]);
+    if (status || !mlp->layer_norm || i + 1 == mlp->n_layers) return status;
+    status = add_parameter(mlp, i, "norm.weight", 1, shape, (start){.value = 1}, &mlp->gammas[i]);
+    return status ? status : add_parameter(mlp, i, "norm.bias", 1, shape, (start){0}, &mlp->betas[i]);
 }
 
 static ct_status check_config(ct_context *ctx, const ct_mlp_config *c)
@@ -143,7 +156,6 @@ static ct_status check_config(ct_context *ctx, const ct_mlp_config *c)
                        c->output_activation);
     if (!(c->dropout >= 0 && c->dropout < 1))
         return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_mlp_create: dropout is %g; wants 0 up to 1", c->dropout);
-    if (c->layer_norm) return ct_fail(ctx, CT_ERR_UNSUPPORTED, "ct_mlp_create: layer_norm is not in this version");
     return CT_OK;
 }
 
@@ -162,12 +174,15 @@ ct_status ct_mlp_create(ct_context *ctx, const ct_mlp_config *config, ct_mlp **o
                     .n_layers = config->n_layers,
                     .activation = config->activation,
                     .output_activation = config->output_activation,
-                    .dropout = config->dropout};
+                    .dropout = config->dropout,
+                    .layer_norm = config->layer_norm};
     mlp->widths = ct_alloc(ctx, (n + 1) * sizeof *mlp->widths);
     mlp->weights = ct_alloc(ctx, n * sizeof *mlp->weights);
     mlp->biases = ct_alloc(ctx, n * sizeof *mlp->biases);
+    mlp->gammas = ct_alloc(ctx, n * sizeof *mlp->gammas);
+    mlp->betas = ct_alloc(ctx, n * sizeof *mlp->betas);
     status = ct_params_create(ctx, &mlp->params);
-    if (!status && (!mlp->widths || !mlp->weights || !mlp->biases))
+    if (!status && (!mlp->widths || !mlp->weights || !mlp->biases || !mlp->gammas || !mlp->betas))
         status = ct_fail(ctx, CT_ERR_MEMORY, "ct_mlp_create: out of host memory");
     if (!status) memcpy(mlp->widths, config->widths, (n + 1) * sizeof *mlp->widths);
     for (int32_t i = 0; !status && i < config->n_layers; i++) status = make_layer(mlp, i);
@@ -183,26 +198,45 @@ void ct_mlp_destroy(ct_mlp *mlp)
 {
     if (!mlp) return;
     ct_context *ctx = mlp->ctx;
-    for (int32_t i = 0; i < mlp->n_layers; i++) {
-        if (mlp->weights) ct_release_held(ctx, mlp->weights[i]);
-        if (mlp->biases) ct_release_held(ctx, mlp->biases[i]);
-    }
+    ct_tensor *leaves[] = {mlp->weights, mlp->biases, mlp->gammas, mlp->betas};
+    for (int32_t i = 0; i < mlp->n_layers; i++)
+        for (int k = 0; k < 4; k++)
+            if (leaves[k]) ct_release_held(ctx, leaves[k][i]);
     ct_params_destroy(mlp->params);
-    void *memory[] = {mlp->widths, mlp->weights, mlp->biases, mlp};
-    for (int i = 0; i < 4; i++) ct_free(ctx, memory[i]);
+    for (int k = 0; k < 4; k++) ct_free(ctx, leaves[k]);
+    ct_free(ctx, mlp->widths);
+    ct_free(ctx, mlp);
     ct_drop(ctx);
 }
 
 ct_params *ct_mlp_params(ct_mlp *mlp) { return mlp ? mlp->params : NULL; }
+
+/* The activation of ct_linear, apart from it. */
+static ct_tensor activate(ct_context *ctx, ct_tensor x, ct_activation activation)
+{
+    switch (activation) {
+    case CT_ACT_RELU: return ct_relu(ctx, x);
+    case CT_ACT_TANH: return ct_tanh(ctx, x);
+    case CT_ACT_SIGMOID: return ct_sigmoid(ctx, x);
+    case CT_ACT_GELU: return ct_gelu(ctx, x, false);
+    case CT_ACT_SILU: return ct_silu(ctx, x);
+    case CT_ACT_LEAKY_RELU: return ct_leaky_relu(ctx, x, 0.01);
+    case CT_ACT_IDENTITY: break;
+    }
+    return x;
+}
+
+#define LAYER_NORM_EPS 1e-5
 
 ct_tensor ct_mlp_forward(ct_mlp *mlp, ct_tensor x)
 {
     if (!mlp || ct_object_ready(mlp->ctx, "ct_mlp_forward")) return (ct_tensor){0};
     ct_context *ctx = mlp->ctx;
     for (int32_t i = 0; i < mlp->n_layers; i++) {
-        bool hidden = i + 1 < mlp->n_layers;
+        bool hidden = i + 1 < mlp->n_layers, normed = hidden && mlp->layer_norm;
         ct_activation activation = (ct_activation)(hidden ? mlp->activation : mlp->output_activation);
-        x = ct_linear(ctx, x, mlp->weights[i], mlp->biases[i], activation);
+        x = ct_linear(ctx, x, mlp->weights[i], mlp->biases[i], normed ? CT_ACT_IDENTITY : activation);
+        if (normed) x = activate(ctx, ct_layer_norm(ctx, x, mlp->gammas[i], mlp->betas[i], LAYER_NORM_EPS), activation);
         if (hidden && mlp->dropout > 0) x = ct_dropout(ctx, x, mlp->dropout);
     }
     return x;

@@ -359,6 +359,10 @@ MUTANTS = {
          "(N(scaled)(&l, at, i) - mean)"),
         ("batch_norm: gradient, gamma of another channel", "batch_norm", "l->gamma[l->channels ? l->line : i]",
          "l->gamma[i % 2]"),
+        ("batch_norm: running variance, biased", "BatchNorm", "var * (T)a->n / (T)(a->n - 1)", "var"),
+        ("batch_norm: running mean, momentum of the other", "BatchNorm",
+         "(1 - momentum) * running_mean[line] + momentum * l.mean",
+         "momentum * running_mean[line] + (1 - momentum) * l.mean"),
     ],
     "kernels/loss.def": [
         ("mse_loss: gradient, scale", "mse_loss", "d * d, K(2) * d)", "d * d, d)"),

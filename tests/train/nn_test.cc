@@ -297,6 +297,78 @@ TEST(MultiLayerPerceptron, DropoutNearOne_LeavesTheBias)
     ctx.end_step();
 }
 
+// ---- perceptrons: with a layer norm ------------------------------------------------------------------------------
+
+ct_mlp_config with_norm(ct_activation activation)
+{
+    ct_mlp_config config = {};
+    config.activation = activation;
+    config.layer_norm = true;
+    return config;
+}
+
+TEST(MultiLayerPerceptron, LayerNorm_HasParametersInHiddenLayersOnly)
+{
+    Context ctx;
+    const Mlp mlp = make_mlp(ctx, {3, 4, 5, 2}, with_norm(CT_ACT_RELU)), plain = make_mlp(ctx, {3, 4, 5, 2});
+    EXPECT_EQ(ct_params_count(ct_mlp_params(mlp.get())), 10);
+    EXPECT_EQ(parameter(ctx, mlp, "layers.0.norm.weight"), Values(4, 1.0));
+    EXPECT_EQ(parameter(ctx, mlp, "layers.0.norm.bias"), Values(4, 0.0));
+    EXPECT_EQ(parameter(ctx, mlp, "layers.1.norm.weight"), Values(5, 1.0));
+    EXPECT_EQ(ct_params_get(ct_mlp_params(mlp.get()), "layers.2.norm.weight").bits, 0u);
+    EXPECT_EQ(ct_params_get(ct_mlp_params(plain.get()), "layers.0.norm.weight").bits, 0u);
+    EXPECT_TRUE(ctx.describe(ct_params_get(ct_mlp_params(mlp.get()), "layers.0.norm.bias")).requires_grad);
+}
+
+// A hidden layer of 1, 3 and 5 has mean 3 and variance 8/3; relu(2 h + 1/2) of it is then summed.
+TEST(MultiLayerPerceptron, LayerNorm_StandsBeforeTheActivation)
+{
+    Context ctx;
+    const Mlp mlp = make_mlp(ctx, {1, 3, 1}, with_norm(CT_ACT_RELU));
+    const auto set = [&](const char *name, const Values &values) {
+        const ct_tensor leaf = ct_params_get(ct_mlp_params(mlp.get()), name);
+        ctx.write(leaf, values);
+        return leaf;
+    };
+    set("layers.0.weight", {1, 3, 5});
+    set("layers.0.bias", {0, 0, 0});
+    const ct_tensor gamma = set("layers.0.norm.weight", {2, 2, 2}), beta = set("layers.0.norm.bias", {0.5, 0.5, 0.5});
+    set("layers.1.weight", {1, 1, 1});
+    set("layers.1.bias", {0});
+    const ct_tensor x = ctx.leaf(CT_F32, {1, 1}, {1});
+    const double h = 2 / std::sqrt(8.0 / 3 + 1e-5);
+    for (const bool training : {true, false}) {
+        ct_set_training(ctx, training);
+        const ct_tensor y = ct_mlp_forward(mlp.get(), x);
+        EXPECT_TRUE(all_close(ctx.read(y), {0.5 + 2 * h + 0.5}, {1e-6, 0}));
+        ctx.check(ct_zero_grad(ctx, gamma), "ct_zero_grad");
+        ctx.check(ct_zero_grad(ctx, beta), "ct_zero_grad");
+        ctx.check(ct_backward(ctx, y), "ct_backward");
+        ctx.end_step();
+        EXPECT_TRUE(all_close(ctx.read(ct_grad(ctx, gamma)), {0, 0, h}, {1e-6, 1e-6}));
+        EXPECT_TRUE(all_close(ctx.read(ct_grad(ctx, beta)), {0, 1, 1}, {1e-6, 0}));
+    }
+}
+
+TEST(MultiLayerPerceptron, LayerNorm_WithEachActivation_IsThatOfLinear)
+{
+    for (int activation = CT_ACT_IDENTITY; activation <= CT_ACT_LEAKY_RELU; ++activation) {
+        Context ctx;
+        const Mlp mlp = make_mlp(ctx, {4, 6, 3}, with_norm(static_cast<ct_activation>(activation)));
+        ct_params *params = ct_mlp_params(mlp.get());
+        const auto leaf = [&](const char *name) { return ct_params_get(params, name); };
+        const ct_tensor x = ctx.leaf(CT_F32, {5, 4}, Stream(3).draw(20));
+        ct_tensor y = ct_linear(ctx, x, leaf("layers.0.weight"), leaf("layers.0.bias"), CT_ACT_IDENTITY);
+        y = ct_layer_norm(ctx, y, leaf("layers.0.norm.weight"), leaf("layers.0.norm.bias"), 1e-5);
+        Values identity(36);
+        for (size_t i = 0; i < 6; ++i) identity[7 * i] = 1;
+        y = ct_linear(ctx, y, ctx.leaf(CT_F32, {6, 6}, identity), {0}, static_cast<ct_activation>(activation));
+        y = ct_linear(ctx, y, leaf("layers.1.weight"), leaf("layers.1.bias"), CT_ACT_IDENTITY);
+        EXPECT_TRUE(all_close(ctx.read(ct_mlp_forward(mlp.get(), x)), ctx.read(y), {1e-5, 1e-6})) << activation;
+        ctx.end_step();
+    }
+}
+
 TEST(MultiLayerPerceptron, WrongInput_IsAnErrorOfTheOp)
 {
     Context ctx;
