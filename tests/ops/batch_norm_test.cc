@@ -92,8 +92,8 @@ TEST_P(BatchNorm, TwiceInAStep_UpdatesTwiceAndCanBeDifferentiated)
 {
     const ct_tensor a = ctx_.leaf(real_, {3, 2, 2}, batch(0)), b = ctx_.leaf(real_, {3, 2, 2}, batch(1));
     ctx_.check(ct_set_requires_grad(ctx_, a, true), "ct_set_requires_grad");
-    const ct_tensor y = ct_mul(ctx_, norm(a), norm(b));
-    ctx_.check(ct_backward(ctx_, ct_sum(ctx_, y, 0, nullptr, false)), "ct_backward");
+    const ct_tensor first = norm(a), second = norm(b);
+    ctx_.check(ct_backward(ctx_, ct_sum(ctx_, ct_mul(ctx_, first, second), 0, nullptr, false)), "ct_backward");
     ctx_.end_step();
     expect_update(batch(0));
     expect_update(batch(1));

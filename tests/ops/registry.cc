@@ -212,7 +212,7 @@ const std::map<std::string, Entry> &registry()
         {"mse_loss", {pair_loss<ct_mse_loss>}},
         {"l1_loss", {pair_loss<ct_l1_loss>}},
         {"huber_loss", {huber_loss}},
-        {"bce_with_logits", {pair_loss<ct_bce_with_logits>}},
+        {"bce_with_logits", Entry{pair_loss<ct_bce_with_logits>}.within(8)},
     };
     return entries;
 }

@@ -44,7 +44,7 @@ cross_entropy("minus_inf", given([0.5, -INF, 1.0, 2.0, 0.0, -INF], [2, 3]), give
               kink=True)
 
 
-def pair_loss(op, x=lambda shape: draw(shape, step=1 / 32),
+def pair_loss(op, x=lambda shape, **kind: draw(shape, step=1 / 32, **kind),
               y=lambda shape, **kind: draw(shape, step=1 / 32, shift=1 / 64, **kind), far=-INF, **attrs):
     """Of the inputs that x and y draw: by default never equal, and never a multiple of 1/32 apart."""
     for reduction_ in ("mean", "sum", "none"):
@@ -56,7 +56,7 @@ def pair_loss(op, x=lambda shape: draw(shape, step=1 / 32),
     sample(op, "equal", given([1.0, -2.0, 0.5]), given([1.0, -2.0, 0.0]), reduction="mean", kink=True,
            **attrs)
     sample(op, "constant_target", x([5]), y([5], diff=False), reduction="mean", **attrs)
-    sample(op, "constant_input", draw([5], diff=False), y([5]), reduction="mean", **attrs)
+    sample(op, "constant_input", x([5], diff=False), y([5]), reduction="mean", **attrs)
     for reduction_ in ("mean", "none"):
         sample(op, f"nonfinite_{reduction_}", given([NAN, 0.5, INF, far], diff=False),
                given([0.5, NAN, 0.25, 0.75], diff=False), reduction=reduction_, **attrs)
@@ -70,7 +70,7 @@ for delta_ in (0.25, 1.0, 1e-3, 100.0):
            draw([33], step=1 / 32, shift=1 / 64), reduction="none", delta=delta_)
 sample("huber_loss", "at_delta", given([1.0, -1.0, 0.0]), given([0.5, -0.5, 0.5]), reduction="sum", delta=0.5,
        kink=True)
-pair_loss("bce_with_logits", x=lambda shape: draw(shape, -6.0, 6.0),
+pair_loss("bce_with_logits", x=lambda shape, **kind: draw(shape, -6.0, 6.0, **kind),
           y=lambda shape, **kind: draw(shape, 0.0, 1.0, step=1 / 16, **kind),
           far=-200.0)  # at -inf torch subtracts inf from inf
 for reduction_ in ("mean", "none"):
