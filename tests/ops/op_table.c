@@ -32,9 +32,19 @@ bool kernel_supported(ct_context *ctx, int kernel, ct_dtype dtype)
     return ctx->device->supports(ctx->device, (uint16_t)kernel, (int32_t)dtype);
 }
 
+/* The one played last. */
+static const ct_program *newest_program(ct_context *ctx)
+{
+    const ct_program *newest = NULL;
+    for (int i = 0; i < CT_PROGRAM_BUCKETS; i++)
+        for (const ct_program *p = ctx->programs->buckets[i]; p; p = p->chain)
+            if (!newest || p->used > newest->used) newest = p;
+    return newest;
+}
+
 record_counts count_records(ct_context *ctx)
 {
-    const ct_program *p = ctx->programs->newest;
+    const ct_program *p = newest_program(ctx);
     record_counts counts = {.recorded = (int)p->plan.n_records, .launches = (int)p->code.n_launches};
     for (uint32_t k = 0; k < p->plan.n_records; k++) counts.live += p->plan.records[k].live;
     return counts;
