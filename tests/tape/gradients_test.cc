@@ -88,6 +88,39 @@ TEST_F(Gradients, OfSeveralOutputsAreSummedWithTheirSeeds)
     EXPECT_EQ(ctx.read(gradients({a, b}, {x}, {constant({10, 100}), constant({1})})[0]), (Values{21, 401}));
 }
 
+TEST_F(Gradients, OfOneOutputTwiceAreDoubled)
+{
+    const ct_tensor x = parameter({1, 2});
+    const ct_tensor y = ct_square(ctx, x);
+    EXPECT_EQ(ctx.read(gradients({y, y}, {x}, {constant({10, 100}), constant({1, 1})})[0]), (Values{22, 404}));
+}
+
+// h is an output, and the way to another.
+TEST_F(Gradients, OfAnOutputBelowAnother)
+{
+    const ct_tensor x = parameter({3});
+    const ct_tensor h = ct_square(ctx, x), y = ct_mul_scalar(ctx, ct_square(ctx, h), 2);
+    const auto g = gradients({h, y}, {h, x});
+    EXPECT_EQ(ct_item(ctx, g[0]), 1 + 36);
+    EXPECT_EQ(ct_item(ctx, g[1]), (1 + 36) * 6);
+}
+
+TEST_F(Gradients, TakeOnesForASeedThatIsTheZeroTensor)
+{
+    const ct_tensor x = parameter({1, 2});
+    const ct_tensor a = ct_square(ctx, x), b = ct_mul_scalar(ctx, x, 3);
+    EXPECT_EQ(ctx.read(gradients({a, b}, {x}, {ct_tensor{0}, constant({10, 100})})[0]), (Values{32, 304}));
+}
+
+TEST_F(Gradients, OfUnusedInputsAreZerosThatNothingDependsOn)
+{
+    const ct_tensor x = parameter({3}), unused = parameter({1, 2});
+    const auto g = gradients({ct_square(ctx, x)}, {unused, x}, {}, CT_CREATE_GRAPH);
+    EXPECT_EQ(ctx.read(g[0]), (Values{0, 0}));
+    EXPECT_FALSE(requires_grad(g[0]));
+    EXPECT_TRUE(requires_grad(g[1]));
+}
+
 TEST_F(Gradients, OfAnInputThatRequiresNoneIsAnError)
 {
     const ct_tensor x = parameter({3}), c = constant({2});
@@ -272,6 +305,17 @@ TEST_F(ForwardMode, OfAnUnconnectedOutputIsZeros)
     ctx.check(ct_jvp(ctx, 1, &x, &v, 2, outputs, t), "ct_jvp");
     EXPECT_EQ(ctx.read(t[0]), (Values{4, 6}));
     EXPECT_EQ(ctx.read(t[1]), Values{0});
+}
+
+TEST_F(ForwardMode, OfSeveralInputsIsTheSum_AlsoOfAnInputTwice)
+{
+    const ct_tensor x = parameter({2, 3}), w = parameter({5, 7}), one = constant({1, 1}), ten = constant({10, 10});
+    const ct_tensor y = ct_mul(ctx, x, w), inputs[] = {x, w, x}, tangents[] = {one, ten, one};
+    ct_tensor t;
+    ctx.check(ct_jvp(ctx, 2, inputs, tangents, 1, &y, &t), "ct_jvp");
+    EXPECT_EQ(ctx.read(t), (Values{5 + 20, 7 + 30}));
+    ctx.check(ct_jvp(ctx, 3, inputs, tangents, 1, &y, &t), "ct_jvp");
+    EXPECT_EQ(ctx.read(t), (Values{10 + 20, 14 + 30}));
 }
 
 TEST_F(ForwardMode, IsAskedForByNameAlsoUnderNoGrad)

@@ -1,0 +1,109 @@
+// Nothing registered goes without its proof: every op of ops.def is recorded by some sample, has a
+// gradient rule or is listed here as one without, and every kernel is there on every device.
+#include "ops/op_table.h"
+#include "ops/samples.h"
+
+#include <fstream>
+
+namespace
+{
+
+// Not differentiable: their results are integers, comparisons, draws or constants, or they write leaves.
+const std::set<std::string> without_rule = {
+    "argmax", "gt",     "ge",     "lt",         "le",  "eq",   "fill",      "rand",       "randn", "advance",
+    "zero",   "assign", "append", "accumulate", "sgd", "adam", "grad_norm", "clip_scale", "gather"};
+
+// Recorded by no sample: the file that tests them, and what it calls there.
+struct Elsewhere {
+    const char *file, *call;
+};
+const std::map<std::string, Elsewhere> tested_elsewhere = {
+    {"dropout", {"ops/dropout_test.cc", "ct_dropout"}},
+    {"rand", {"tape/random_test.cc", "ct_rand"}},
+    {"randn", {"tape/random_test.cc", "ct_randn"}},
+    {"advance", {"tape/random_test.cc", "ct_replay"}},
+    {"zero", {"tape/backward_test.cc", "ct_zero_grad"}},
+    {"assign", {"tape/step_test.cc", "ct_assign"}},
+    {"append", {"program/replay_test.cc", "ct_append"}},
+    {"sgd", {"train/optim_test.cc", "ct_sgd_create"}},
+    {"adam", {"train/optim_test.cc", "ct_adam_create"}},
+    {"grad_norm", {"train/optim_test.cc", "ct_clip_grad_norm"}},
+    {"clip_scale", {"train/optim_test.cc", "ct_clip_grad_norm"}},
+    {"gather", {"train/loader_test.cc", "ct_loader_next"}},
+};
+
+// The ops that the samples record with their gradients and the gradients of those.
+std::set<std::string> recorded_by_samples()
+{
+    std::set<std::string> names;
+    Context ctx;
+    for (const Sample &s : samples()) {
+        const std::vector<ct_tensor> inputs = make_inputs(ctx, s, s.dtypes.front());
+        const ct_tensor y = apply(ctx, s, inputs);
+        std::vector<ct_tensor> wanted;
+        for (const size_t i : s.differentiable()) wanted.push_back(inputs[i]);
+        if (!wanted.empty() && ctx.describe(y).requires_grad) {
+            std::vector<ct_tensor> grads(wanted.size());
+            ctx.check(ct_gradients(ctx, 1, &y, nullptr, static_cast<int>(wanted.size()), wanted.data(), grads.data(),
+                                   CT_CREATE_GRAPH),
+                      "ct_gradients");
+            for (const ct_tensor g : grads)
+                if (ctx.describe(g).requires_grad)
+                    ctx.check(ct_backward_from(ctx, 1, &g, nullptr, CT_RETAIN_GRAPH), "");
+        }
+        for (size_t i = 0; op_recorded(ctx, i) >= 0; ++i) names.insert(op_at(op_recorded(ctx, i)).name);
+        ctx.end_step();
+        for (const ct_tensor x : inputs)
+            if (x.bits) ct_release(ctx, x);
+    }
+    return names;
+}
+
+TEST(Coverage, EveryOpIsRecordedBySamples_OrTestedElsewhere)
+{
+    const std::set<std::string> recorded = recorded_by_samples();
+    for (int op = 0; op < op_count(); ++op) {
+        const std::string name = op_at(op).name;
+        EXPECT_TRUE(recorded.count(name) || tested_elsewhere.count(name)) << name << " has no sample";
+        EXPECT_FALSE(recorded.count(name) && tested_elsewhere.count(name)) << name << " has samples by now";
+    }
+}
+
+TEST(Coverage, EveryOpHasAGradientRule_OrIsListedAsWithout)
+{
+    for (int op = 0; op < op_count(); ++op)
+        EXPECT_NE(op_at(op).has_rule, without_rule.count(op_at(op).name) == 1) << op_at(op).name;
+}
+
+TEST(Coverage, EveryListedFileAndOpIsThere)
+{
+    std::set<std::string> names;
+    for (int op = 0; op < op_count(); ++op) names.insert(op_at(op).name);
+    for (const std::string &name : without_rule) EXPECT_TRUE(names.count(name)) << name;
+    for (const auto &op : tested_elsewhere) {
+        EXPECT_TRUE(names.count(op.first)) << op.first;
+        std::ifstream file(std::string(CT_GOLDEN_DIR "/../") + op.second.file);
+        const std::string text(std::istreambuf_iterator<char>(file), {});
+        EXPECT_NE(text.find(op.second.call), std::string::npos) << op.second.call << " is not in " << op.second.file;
+    }
+}
+
+// In f32 and f64, but for the counter; and the CPU needs no order for the rows of an embedding.
+TEST(Coverage, EveryKernelIsOnEveryDevice)
+{
+    for (const DeviceChoice &device : devices()) {
+        Context ctx(device);
+        for (int kernel = 0; kernel < kernel_count(); ++kernel) {
+            const std::string name = kernel_name(kernel);
+            const auto has = [&](ct_dtype dtype) { return kernel_supported(ctx, kernel, dtype); };
+            if (name == "advance")
+                EXPECT_TRUE(has(CT_I64)) << device.name;
+            else if (name == "embedding_order")
+                EXPECT_TRUE(device.device == CT_DEVICE_CPU || (has(CT_I32) && has(CT_I64))) << device.name;
+            else
+                EXPECT_TRUE(has(CT_F32) && has(CT_F64)) << name << " on " << device.name;
+        }
+    }
+}
+
+} // namespace
