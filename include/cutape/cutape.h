@@ -10,6 +10,7 @@
 
 #include "autograd.h"
 #include "context.h"
+#include "custom.h"
 #include "data.h"
 #include "io.h"
 #include "nn.h"

@@ -4,6 +4,7 @@
 #include "core/pool.h"
 #include "core/tensor.h"
 #include "device/device.h"
+#include "ops/custom.h"
 #include "ops/random.h"
 #include "program/program.h"
 #include "tape/tape.h"
@@ -205,6 +206,7 @@ void ct_destroy(ct_context *ctx)
     ctx->open = false;
     ct_programs_close(ctx);
     ct_tape_close(ctx);
+    ct_custom_ops_close(ctx);
     ct_tensors_close(ctx);
     ct_pool_close(ctx);
     if (ctx->device) ctx->device->close(ctx->device);

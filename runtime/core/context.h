@@ -46,11 +46,12 @@ struct ct_context {
     char scratch[CT_MESSAGE_BYTES]; /* for building the parts of a message              */
     size_t scratch_turn;
 
-    struct ct_device *device;     /* device/device.h    */
-    struct ct_pool *pool;         /* core/pool.h        */
-    struct ct_tensors *tensors;   /* core/tensor.h      */
-    struct ct_tape *tape;         /* tape/tape.h        */
-    struct ct_programs *programs; /* program/program.h  */
+    struct ct_device *device;         /* device/device.h    */
+    struct ct_pool *pool;             /* core/pool.h        */
+    struct ct_tensors *tensors;       /* core/tensor.h      */
+    struct ct_tape *tape;             /* tape/tape.h        */
+    struct ct_programs *programs;     /* program/program.h  */
+    struct ct_custom_ops *custom_ops; /* ops/custom.h; NULL: none */
     /* Gives up something cached when the pool is out; false: there is nothing left. */
     bool (*make_room)(ct_context *);
 

@@ -10,6 +10,7 @@
 #include "device/threads.h"
 
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,28 +149,53 @@ typedef void body_fn(const ct_args *, uint32_t, uint32_t);
 
 typedef struct shared_launch {
     const ct_launch *launch;
-    body_fn *body;
+    body_fn *body;     /* NULL: the launch of an op that the user added */
+    atomic_int status; /* what its function returned, if not 0          */
 } shared_launch;
+
+static int call_custom(const ct_launch *l, uint32_t first, uint32_t last)
+{
+    const ct_custom_launch *custom = l->custom;
+    ct_op_call call = custom->call;
+    if (custom->in_ranges) {
+        call.first = ct_first_element(first);
+        call.count = ct_last_element(last, l->args.n) - call.first;
+    }
+    return custom->cpu(&call);
+}
+
+static void run_blocks(shared_launch *s, uint32_t first, uint32_t last)
+{
+    if (s->body) {
+        s->body(&s->launch->args, first, last);
+        return;
+    }
+    const int status = call_custom(s->launch, first, last);
+    if (status) atomic_store(&s->status, status);
+}
 
 static void run_share(void *arg, uint32_t task)
 {
-    const shared_launch *s = arg;
+    shared_launch *s = arg;
     uint64_t blocks = s->launch->args.blocks, tasks = s->launch->schedule;
     uint32_t first = (uint32_t)(blocks * task / tasks), last = (uint32_t)(blocks * (task + 1) / tasks);
-    if (first < last) s->body(&s->launch->args, first, last);
+    if (first < last) run_blocks(s, first, last);
 }
 
-static void run_launch(cpu_device *cpu, const ct_launch *l)
+static ct_status run_launch(cpu_device *cpu, ct_code *code, uint32_t i)
 {
+    const ct_launch *l = &code->launches[i];
     const ct_cpu_kernel *k = cpu->kernels[l->args.kernel];
-    body_fn *body = k->body[l->args.dtype];
-    if (l->schedule > 1) {
-        shared_launch shared = {l, body};
+    shared_launch shared = {.launch = l, .body = k->body[l->args.dtype]};
+    if (l->schedule > 1)
         ct_threads_run(cpu->threads, run_share, &shared, l->schedule);
-    } else if (l->args.blocks) {
-        body(&l->args, 0, l->args.blocks);
-    }
+    else if (l->args.blocks)
+        run_blocks(&shared, 0, l->args.blocks);
     if (k->finish[l->args.dtype]) k->finish[l->args.dtype](&l->args);
+    if (!shared.status) return CT_OK;
+    cpu->base.failed = i;
+    snprintf(cpu->base.message, sizeof cpu->base.message, "its CPU function returned %d", shared.status);
+    return CT_ERR_DEVICE;
 }
 
 static ct_status play(ct_device *device, ct_code *code, int64_t n, const ct_scalar_change *changes, uint32_t n_changes)
@@ -179,19 +205,20 @@ static ct_status play(ct_device *device, ct_code *code, int64_t n, const ct_scal
         code->scalars[changes[i].slot] = (ct_scalar){.f64 = changes[i].value, .f32 = (float)changes[i].value};
     const int library_threads = set_library_threads(1);
     device->launches += n * (int64_t)code->n_launches;
+    ct_status status = CT_OK;
     for (; n > 0; n--)
-        for (uint32_t i = 0; i < code->n_launches; i++) run_launch(cpu, &code->launches[i]);
+        for (uint32_t i = 0; !status && i < code->n_launches; i++) status = run_launch(cpu, code, i);
     set_library_threads(library_threads);
-    return CT_OK;
+    return status;
 }
 
 static ct_status play_launch(ct_device *device, ct_code *code, uint32_t i)
 {
     const int library_threads = set_library_threads(1);
     device->launches++;
-    run_launch((cpu_device *)device, &code->launches[i]);
+    const ct_status status = run_launch((cpu_device *)device, code, i);
     set_library_threads(library_threads);
-    return CT_OK;
+    return status;
 }
 
 static ct_status wait_for(ct_device *device)

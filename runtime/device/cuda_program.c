@@ -11,7 +11,7 @@
 #include <string.h>
 
 typedef struct cuda_node {
-    const void *function; /* NULL: the product */
+    const void *function; /* NULL: the product, or the user's launcher */
     void *argument;       /* a ct_args or ct_group: copied when it is launched */
     uint32_t grid, shared_bytes;
     uint32_t launch; /* the first it does, for messages */
@@ -19,6 +19,7 @@ typedef struct cuda_node {
     uint8_t lane;    /* 1: on the side stream           */
     bool forks, joins;
     ct_product *product;
+    const ct_custom_launch *custom;
 } cuda_node;
 
 typedef struct cuda_program {
@@ -55,8 +56,8 @@ static cudaError_t launch_kernel(const void *function, void *argument, uint32_t 
 static ct_status node_failed(cuda_device *d, const ct_code *code, const cuda_node *node, cudaError_t error)
 {
     char call[96];
-    snprintf(call, sizeof call, "%s %s", node->function ? "cudaLaunchKernelExC" : "cublasLtMatmul",
-             kernel_names[code->launches[node->launch].args.kernel]);
+    const char *function = node->function ? "cudaLaunchKernelExC" : node->product ? "cublasLtMatmul" : "launcher";
+    snprintf(call, sizeof call, "%s %s", function, kernel_names[code->launches[node->launch].args.kernel]);
     d->base.failed = node->launch;
     return ct_cuda_failed(d, call, error);
 }
@@ -67,12 +68,19 @@ static cudaError_t order(cudaStream_t after, cudaStream_t before, cudaEvent_t ev
     return error ? error : cudaStreamWaitEvent(after, event, 0);
 }
 
+/* What a launcher launches becomes part of a capture as kernels of ours do: its stream is the driver's. */
+static cudaError_t run_node(const cuda_node *n, cudaStream_t stream)
+{
+    if (n->custom) return (cudaError_t)n->custom->cuda(&n->custom->call, stream);
+    if (n->product) return ct_product_run(n->product, stream, n->lane);
+    return launch_kernel(n->function, n->argument, n->grid, n->shared_bytes, stream);
+}
+
 static cudaError_t launch_node(cuda_device *d, const cuda_node *n, cudaStream_t stream)
 {
     const cudaStream_t own = n->lane ? d->side : stream;
     cudaError_t error = n->forks ? order(d->side, stream, d->fork) : cudaSuccess;
-    if (!error && n->function) error = launch_kernel(n->function, n->argument, n->grid, n->shared_bytes, own);
-    if (!error && n->product) error = ct_product_run(n->product, own, n->lane);
+    if (!error) error = run_node(n, own);
     if (!error && n->joins) error = order(stream, d->side, d->join);
     return error;
 }
@@ -126,7 +134,8 @@ static cuda_node kernel_node(const cuda_device *d, ct_launch *l, uint32_t launch
                        .grid = grid_of(d, l->args.blocks),
                        .shared_bytes = kernel->shared_bytes[l->args.dtype],
                        .launch = launch,
-                       .ns = estimate(d, l)};
+                       .ns = estimate(d, l),
+                       .custom = l->custom};
 }
 
 static void add_kernel(cuda_device *d, cuda_program *p, ct_launch *l, uint32_t launch)
@@ -440,11 +449,9 @@ static ct_status play_launch(cuda_device *d, ct_code *code, uint32_t i)
     const uint32_t n = node ? 1 + ct_product_needs_epilogue(node->product) : l->args.blocks > 0;
     if (!node) node = &alone;
     for (uint32_t j = 0; j < n; j++) {
-        cudaError_t error = cudaSuccess;
-        if (node[j].product)
-            error = ct_product_run(node[j].product, d->stream, 0);
-        else
-            error = launch_kernel(node[j].function, node[j].argument, node[j].grid, node[j].shared_bytes, d->stream);
+        cuda_node own = node[j];
+        own.lane = 0;
+        const cudaError_t error = run_node(&own, d->stream);
         if (error) return node_failed(d, code, &node[j], error);
     }
     d->base.launches += n;

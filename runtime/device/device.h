@@ -7,15 +7,26 @@
 #include "args.h"
 #include "core/context.h"
 
+/* What an op that the user added runs, by device. */
+typedef struct ct_custom_launch {
+    int (*cpu)(const ct_op_call *);
+    int (*cuda)(const ct_op_call *, void *stream);
+    bool in_ranges; /* the CPU may compute args.n elements in parts */
+    ct_op_call call;
+    ct_op_tensor inputs[CT_OP_MAX_INPUTS], outputs[CT_OP_MAX_OUTPUTS];
+    int64_t attrs[CT_OP_MAX_ATTRS];
+} ct_custom_launch;
+
 /* One kernel launch of a program. */
 typedef struct ct_launch {
     ct_args args;
-    uint32_t record;    /* of the plan, that it came from                                */
-    uint32_t folded;    /* the record of its epilogue, where it does the work of a second */
-    float flops, bytes; /* what it computes, what it moves                               */
-    uint32_t run;       /* how many launches from this one on depend on none of each other,
-                           so that they may share a grid; 0: it belongs to a run before it */
-    uint32_t schedule;  /* the device's own                                              */
+    uint32_t record;                /* of the plan, that it came from                                */
+    uint32_t folded;                /* the record of its epilogue, where it does the work of a second */
+    float flops, bytes;             /* what it computes, what it moves                               */
+    uint32_t run;                   /* how many launches from this one on depend on none of each other,
+                                       so that they may share a grid; 0: it belongs to a run before it */
+    uint32_t schedule;              /* the device's own                                              */
+    const ct_custom_launch *custom; /* not NULL: in place of a kernel of ours */
 } ct_launch;
 #define CT_NOT_FOLDED UINT32_MAX
 
@@ -66,7 +77,8 @@ struct ct_device {
 
 /* Differs where the structs that core and module share do. */
 #define CT_DEVICE_LAYOUT                                                                                               \
-    ((uint64_t)sizeof(ct_device) << 32 ^ (uint64_t)sizeof(ct_code) << 24 ^ sizeof(ct_launch) << 8 ^ CT_KERNEL_COUNT)
+    ((uint64_t)sizeof(ct_device) << 32 ^ (uint64_t)sizeof(ct_code) << 24 ^ sizeof(ct_launch) << 8 ^                    \
+     (uint64_t)sizeof(ct_custom_launch) << 40 ^ CT_KERNEL_COUNT)
 
 /* What a device module gets: it links nothing of the core. */
 typedef struct ct_device_request {

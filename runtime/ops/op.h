@@ -14,6 +14,7 @@ typedef struct ct_lowering ct_lowering; /* program/lower.h */
 
 /* A record as its gradient rule sees it. The arrays hold n_in, and 3, entries. */
 typedef struct ct_adjoint {
+    uint16_t op;
     uint32_t n_in;
     const ct_tensor *in;
     ct_tensor out[3];
@@ -29,6 +30,7 @@ enum {
                               in place, and may read the source of an expand                        */
     CT_OP_ALIAS = 2,       /* same bytes as its input, another shape                                 */
     CT_OP_EFFECT = 4,      /* writes leaves: lives as long as one of them is left to write              */
+    CT_OP_DENSE = 8,       /* of an elementwise op: its inputs have to have the output's own shape          */
 };
 
 typedef struct ct_op {
@@ -52,7 +54,7 @@ typedef enum ct_opcode {
 } ct_opcode;
 
 extern const ct_op *const ct_ops[CT_OP_COUNT];
-/* The op of a record; NULL: there is none of this number. */
+/* The op of a record, from CT_OP_COUNT on one that the context was given; NULL: there is none of this number. */
 const ct_op *ct_op_of(const ct_context *, uint16_t op);
 
 /* ---- helpers for the recording functions ------------------------------------------- */

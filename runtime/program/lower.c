@@ -15,7 +15,7 @@ struct ct_lowering {
     ct_launch nowhere; /* what a failed ct_emit lets the op write to */
 };
 
-static const ct_op *op_of(const ct_lowering *l) { return ct_op_of(l->ctx, l->record->op); }
+const ct_op *ct_lowering_op(const ct_lowering *l) { return ct_op_of(l->ctx, l->record->op); }
 
 uint32_t ct_n_in(const ct_lowering *l) { return l->record->n_in; }
 
@@ -75,23 +75,35 @@ bool ct_has_kernel(const ct_lowering *l, ct_kernel_id kernel, int32_t dtype)
     return l->ctx->device->supports(l->ctx->device, (uint16_t)kernel, dtype);
 }
 
-ct_args *ct_emit(ct_lowering *l, ct_kernel_id kernel, int32_t dtype)
+/* While an error stands, a place that nobody looks at. */
+static ct_launch *add_launch(ct_lowering *l, ct_kernel_id kernel, int32_t dtype)
 {
-    ct_program *p = l->program;
+    ct_code *code = &l->program->code;
     ct_launch *launch = &l->nowhere;
-    if (!ct_has_kernel(l, kernel, dtype))
-        ct_fail(l->ctx, CT_ERR_UNSUPPORTED, "%s: the %s device has no %s kernel for it", op_of(l)->name,
-                l->ctx->device->name, ct_dtype_name(dtype));
-    else if (!ct_grow(l->ctx, (void **)&p->code.launches, &p->launches_capacity, p->code.n_launches + 1,
-                      sizeof *launch))
+    if (!l->ctx->status && !ct_grow(l->ctx, (void **)&code->launches, &l->program->launches_capacity,
+                                    code->n_launches + 1, sizeof *launch))
         ct_fail(l->ctx, CT_ERR_MEMORY, "compile: out of host memory");
-    else
-        launch = &p->code.launches[p->code.n_launches++];
+    if (!l->ctx->status) launch = &code->launches[code->n_launches++];
     *launch = (ct_launch){.record = l->index, .folded = CT_NOT_FOLDED, .run = 1};
     launch->args.kernel = (uint16_t)kernel;
     launch->args.dtype = (uint8_t)dtype;
     launch->args.scalar = ct_scalars(l);
-    return &launch->args;
+    return launch;
+}
+
+ct_args *ct_emit(ct_lowering *l, ct_kernel_id kernel, int32_t dtype)
+{
+    if (!ct_has_kernel(l, kernel, dtype))
+        ct_fail(l->ctx, CT_ERR_UNSUPPORTED, "%s: the %s device has no %s kernel for it", ct_lowering_op(l)->name,
+                l->ctx->device->name, ct_dtype_name(dtype));
+    return &add_launch(l, kernel, dtype)->args;
+}
+
+void ct_emit_custom(ct_lowering *l, const ct_custom_launch *custom)
+{
+    ct_launch *launch = add_launch(l, CT_KERNEL_custom, custom->outputs[0].dtype);
+    launch->args.n = custom->in_ranges ? custom->outputs[0].numel : 1;
+    launch->custom = custom;
 }
 
 void ct_cost(ct_lowering *l, double flops, double bytes)
@@ -115,7 +127,7 @@ int32_t ct_stride(ct_lowering *l, int64_t stride)
     if (stride > INT32_MAX)
         ct_fail(l->ctx, CT_ERR_UNSUPPORTED,
                 "%s: %s is too large to be broadcast, transposed or reduced in part (strides have 32 bits)",
-                op_of(l)->name, ct_shape_text(l->ctx, ct_in_shape(l, 0)));
+                ct_lowering_op(l)->name, ct_shape_text(l->ctx, ct_in_shape(l, 0)));
     return (int32_t)stride;
 }
 
@@ -217,7 +229,7 @@ ct_status ct_program_lower(ct_context *ctx, ct_program *program)
     for (uint32_t k = 0; k < plan->n_records; k++) {
         l.record = &plan->records[k];
         l.index = k;
-        const ct_op *op = op_of(&l);
+        const ct_op *op = ct_lowering_op(&l);
         if (!l.record->live || l.record->aliased || !op->lower) continue;
         op->lower(&l);
         if (ctx->status) return ctx->status;

@@ -7,6 +7,9 @@
 #include "args.h"
 #include "ops/op.h"
 
+struct ct_custom_launch;
+
+const ct_op *ct_lowering_op(const ct_lowering *);
 uint32_t ct_n_in(const ct_lowering *);
 const ct_shape *ct_in_shape(const ct_lowering *, uint32_t i);
 const ct_shape *ct_out_shape(const ct_lowering *, uint32_t i);
@@ -21,7 +24,7 @@ const ct_scalar *ct_scalars(const ct_lowering *);
 bool ct_adds_to_output(const ct_lowering *);
 void *ct_scratch(const ct_lowering *);
 uint64_t ct_lowering_seed(const ct_lowering *);
-/* Host memory until the program is lowered, to build such bytes in; NULL with the error standing. */
+/* Host memory that goes with the program; NULL with the error standing. */
 void *ct_lowering_host(ct_lowering *, size_t bytes);
 /* Plain bytes that the program keeps in device memory. */
 void *ct_constant_bytes(ct_lowering *, const void *data, size_t bytes);
@@ -31,6 +34,8 @@ bool ct_has_kernel(const ct_lowering *, ct_kernel_id, int32_t dtype);
 /* A new launch, zeroed but for kernel, dtype and scalars; valid until the next. On
  * failure it still returns a place to write to, and the error stands. */
 ct_args *ct_emit(ct_lowering *, ct_kernel_id, int32_t dtype);
+/* A new launch of an op that the user added; it has to live as long as the program (ct_lowering_host). */
+void ct_emit_custom(ct_lowering *, const struct ct_custom_launch *); /* device/device.h */
 /* What a launch costs: for the schedule of the CPU device and for the profiler. */
 void ct_cost(ct_lowering *, double flops, double bytes);
 

@@ -105,7 +105,8 @@ void ct_plan_rewrite(ct_plan *p)
     for (uint32_t k = 0; k < p->n_records; k++) {
         const ct_plan_record *r = &p->records[k];
         if (r->op == CT_OP_matmul) take_in_transposes(p, k);
-        if (ct_plan_op(p, r)->flags & CT_OP_ELEMENTWISE)
+        const uint32_t flags = ct_plan_op(p, r)->flags;
+        if ((flags & CT_OP_ELEMENTWISE) && !(flags & CT_OP_DENSE))
             for (uint32_t i = 0; i < r->n_in; i++) read_through(p, k, i, CT_OP_expand);
     }
     for (uint32_t k = 0; k < p->n_records; k++)

@@ -169,7 +169,7 @@ static bool sweep_record(sweep *s, uint32_t index)
     bool few_needs[RULE_INPUTS];
     ct_ref few_refs[RULE_INPUTS];
     void *many = NULL;
-    ct_adjoint a = {.n_in = r.n_in, .in = few_in, .needs = few_needs, .gin = few_gin};
+    ct_adjoint a = {.op = r.op, .n_in = r.n_in, .in = few_in, .needs = few_needs, .gin = few_gin};
     ct_tensor *in = few_in;
     bool *needs = few_needs;
     ct_ref *refs = few_refs;

@@ -48,6 +48,7 @@ TEST(Null, AsContextGivesNoTensor)
     EXPECT_EQ(ct_batch_norm(nullptr, some, some, some, some, some, 0.1, 1e-5).bits, 0u);
     EXPECT_EQ(ct_huber_loss(nullptr, some, some, 1, CT_REDUCE_MEAN).bits, 0u);
     EXPECT_EQ(ct_cross_entropy(nullptr, some, some, 0, -100, CT_REDUCE_MEAN).bits, 0u);
+    EXPECT_EQ(ct_call(nullptr, {1}, 1, &some, 0, nullptr, 0, nullptr).bits, 0u);
     float memory[2];
     EXPECT_EQ(ct_leaf(nullptr, CT_F32, 1, shape, nullptr).bits, 0u);
     EXPECT_EQ(ct_full(nullptr, CT_F32, 1, shape, 1).bits, 0u);

@@ -29,7 +29,7 @@
     F(ct_clip_grad_norm) F(ct_dataset_create) F(ct_dataset_load_idx) F(ct_dataset_load_csv) \
     F(ct_dataset_destroy) F(ct_dataset_size) F(ct_loader_create) F(ct_loader_destroy) F(ct_loader_next) \
     F(ct_loader_batches) F(ct_checkpoint_save) F(ct_checkpoint_load) F(ct_profile_begin) F(ct_profile_end) \
-    F(ct_profile_table) F(ct_profile_trace)
+    F(ct_profile_table) F(ct_profile_trace) F(ct_op_register) F(ct_call) F(ct_call_outputs)
 /* clang-format on */
 
 /* Sizes may not change under one SONAME: every struct ends in its reserve, and keeps its order. */
@@ -45,7 +45,13 @@ ENDS_IN_RESERVE(ct_sgd_config);
 ENDS_IN_RESERVE(ct_adam_config);
 ENDS_IN_RESERVE(ct_loader_config);
 ENDS_IN_RESERVE(ct_checkpoint);
+ENDS_IN_RESERVE(ct_op_config);
+ENDS_IN_RESERVE(ct_op_call);
+ENDS_IN_RESERVE(ct_op_tensor);
+ENDS_IN_RESERVE(ct_op_gradient);
 _Static_assert(sizeof(ct_tensor) == 8, "a handle is 64 bits");
+_Static_assert(sizeof(ct_op_handle) == 8, "a handle is 64 bits");
+_Static_assert(sizeof(ct_op_scalar) == 16, "as it lies in device memory");
 
 IN_ORDER(ct_config, device, device_index);
 IN_ORDER(ct_config, device_index, device_module);
@@ -98,6 +104,42 @@ IN_ORDER(ct_checkpoint, params, n_optimizers);
 IN_ORDER(ct_checkpoint, n_optimizers, optimizers);
 IN_ORDER(ct_checkpoint, optimizers, n_loaders);
 IN_ORDER(ct_checkpoint, n_loaders, loaders);
+IN_ORDER(ct_op_config, name, n_inputs);
+IN_ORDER(ct_op_config, n_inputs, n_outputs);
+IN_ORDER(ct_op_config, n_outputs, n_attrs);
+IN_ORDER(ct_op_config, n_attrs, n_scalars);
+IN_ORDER(ct_op_config, n_scalars, flags);
+IN_ORDER(ct_op_config, flags, unread);
+IN_ORDER(ct_op_config, unread, user);
+IN_ORDER(ct_op_config, user, infer);
+IN_ORDER(ct_op_config, infer, gradient);
+IN_ORDER(ct_op_config, gradient, cpu);
+IN_ORDER(ct_op_config, cpu, cuda);
+IN_ORDER(ct_op_call, user, n_inputs);
+IN_ORDER(ct_op_call, n_inputs, n_outputs);
+IN_ORDER(ct_op_call, n_outputs, n_attrs);
+IN_ORDER(ct_op_call, n_attrs, n_scalars);
+IN_ORDER(ct_op_call, n_scalars, inputs);
+IN_ORDER(ct_op_call, inputs, outputs);
+IN_ORDER(ct_op_call, outputs, attrs);
+IN_ORDER(ct_op_call, attrs, scalars);
+IN_ORDER(ct_op_call, scalars, first);
+IN_ORDER(ct_op_call, first, count);
+IN_ORDER(ct_op_tensor, data, dtype);
+IN_ORDER(ct_op_tensor, dtype, ndim);
+IN_ORDER(ct_op_tensor, ndim, shape);
+IN_ORDER(ct_op_tensor, shape, numel);
+IN_ORDER(ct_op_gradient, user, n_inputs);
+IN_ORDER(ct_op_gradient, n_inputs, n_outputs);
+IN_ORDER(ct_op_gradient, n_outputs, n_attrs);
+IN_ORDER(ct_op_gradient, n_attrs, n_scalars);
+IN_ORDER(ct_op_gradient, n_scalars, inputs);
+IN_ORDER(ct_op_gradient, inputs, outputs);
+IN_ORDER(ct_op_gradient, outputs, adjoints);
+IN_ORDER(ct_op_gradient, adjoints, attrs);
+IN_ORDER(ct_op_gradient, attrs, scalars);
+IN_ORDER(ct_op_gradient, scalars, needs);
+IN_ORDER(ct_op_gradient, needs, gradients);
 
 #define NUMBER(name, value) _Static_assert((int)(name) == (value), #name)
 NUMBER(CT_OK, 0);
@@ -134,6 +176,12 @@ NUMBER(CT_ACT_LEAKY_RELU, 6);
 NUMBER(CT_REDUCE_MEAN, 0);
 NUMBER(CT_REDUCE_SUM, 1);
 NUMBER(CT_REDUCE_NONE, 2);
+NUMBER(CT_OP_MAX_INPUTS, 8);
+NUMBER(CT_OP_MAX_OUTPUTS, 3);
+NUMBER(CT_OP_MAX_ATTRS, 8);
+NUMBER(CT_OP_MAX_SCALARS, 4);
+NUMBER(CT_OP_IS_ELEMENTWISE, 1);
+NUMBER(CT_OP_HAS_NO_GRADIENT, 2);
 
 typedef void function(void);
 

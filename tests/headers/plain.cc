@@ -16,6 +16,12 @@ PLAIN(ct_sgd_config)
 PLAIN(ct_adam_config)
 PLAIN(ct_loader_config)
 PLAIN(ct_checkpoint)
+PLAIN(ct_op_handle)
+PLAIN(ct_op_config)
+PLAIN(ct_op_call)
+PLAIN(ct_op_tensor)
+PLAIN(ct_op_scalar)
+PLAIN(ct_op_gradient)
 
 ct_config zero_config();
 ct_config zero_config()

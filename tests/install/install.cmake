@@ -32,6 +32,13 @@ foreach(program with_shared with_static)
     endif()
 endforeach()
 
+# ---- a program with an op of its own: the example, as a project ----------------------------
+
+run(${CMAKE_COMMAND} -S ${OWN_OP} -B ${WORK}/own_op -G ${GENERATOR} -DCMAKE_PREFIX_PATH=${prefix}
+    -DCMAKE_C_COMPILER=${C_COMPILER} -DCMAKE_C_FLAGS=${flags} -DCUTAPE_CUDA=OFF)
+run(${CMAKE_COMMAND} --build ${WORK}/own_op)
+run(${WORK}/own_op/mish)
+
 # ---- what the library exports ------------------------------------------------------------
 
 file(GLOB_RECURSE libraries ${prefix}/libcutape.so)

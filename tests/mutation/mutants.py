@@ -258,6 +258,21 @@ MUTANTS = {
          "ct_scale_by(ctx, ct_mul_scalar(ctx, x, -a->scalar[PAIR_SCALE]), g)",
          "ct_mul_scalar(ctx, x, -a->scalar[PAIR_SCALE])"),
     ],
+    "runtime/ops/custom.c": [
+        ("own op: no input is read by a rule", "CustomOp", ".saved = ~config->unread,", ".saved = 0,"),
+        ("own op: gradients go unchecked", "CustomOp",
+         "if (a->needs[i] && a->gin[i].bits && !check_gradient(ctx, c, a, i)) return;", "(void)i;"),
+        ("own op: inputs for outputs", "CustomOp", ".outputs = a->out,", ".outputs = a->in,"),
+        ("own op: another scalar", "CustomOp", ".scalars = a->scalar,", ".scalars = a->scalar + 1,"),
+        ("own op: without a rule a constant", "CustomOp", "constant ? NULL : missing_vjp", "NULL"),
+        ("own op: reads the source of an expand", "CustomOp", "CT_OP_ELEMENTWISE | CT_OP_DENSE",
+         "CT_OP_ELEMENTWISE"),
+    ],
+    "examples/mish/op.c": [
+        ("mish: sigmoid forgotten", "CustomOp", "ct_mul(ctx, ct_mul(ctx, x, slope_of_t), ct_sigmoid(ctx, x))",
+         "ct_mul(ctx, x, slope_of_t)"),
+        ("mish: sign", "CustomOp", "ct_neg(ctx, ct_square(ctx, t))", "ct_square(ctx, t)"),
+    ],
     "runtime/tape/gradient.c": [
         ("fan-out: the last adjoint only", "", "ct_tensor sum = ct_add(ctx, v->adjoint, g);", "ct_tensor sum = g;"),
         ("fan-out: the first adjoint only", "", "ct_value_at(ctx, ref)->adjoint = sum;", "(void)sum;"),

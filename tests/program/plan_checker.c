@@ -93,7 +93,8 @@ static void normalise(const symbols *t, step *r)
             if (!s || !s->source || !same_shape(&s->shape, &o->shape)) break;
             int last = o->shape.ndim - 1;
             bool swaps_last = (s->d0 == last && s->d1 == last - 1) || (s->d0 == last - 1 && s->d1 == last);
-            bool through = (s->op == CT_OP_expand && (ct_op_of(t->ctx, r->op)->flags & CT_OP_ELEMENTWISE)) ||
+            const uint32_t flags = ct_op_of(t->ctx, r->op)->flags & (CT_OP_ELEMENTWISE | CT_OP_DENSE);
+            bool through = (s->op == CT_OP_expand && flags == CT_OP_ELEMENTWISE) ||
                            (s->op == CT_OP_transpose && r->op == CT_OP_matmul && swaps_last);
             if (!through) break;
             if (r->op == CT_OP_matmul) r->attr[i] ^= 1;

@@ -1,0 +1,12 @@
+/* Ops that a context was given through custom.h: they stand in the same kind of table entry as
+ * the library's own, numbered from CT_OP_COUNT on. op.c looks them up, context.c ends them. */
+#ifndef CUTAPE_OPS_CUSTOM_H
+#define CUTAPE_OPS_CUSTOM_H
+
+#include "ops/op.h"
+
+/* NULL: the context has none of this number. */
+const ct_op *ct_custom_op(const ct_context *, uint16_t op);
+void ct_custom_ops_close(ct_context *);
+
+#endif
