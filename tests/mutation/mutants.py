@@ -351,6 +351,28 @@ MUTANTS = {
          "a.sum + b.sum + apart * ((T)a.count * part) * apart", "a.sum + b.sum"),
         ("var: of the last lanes, nothing", "var", "for (int64_t j = 0; j < over; j++) last[j] = x[whole + j];", ""),
     ],
+    "runtime/program/plan.c": [
+        ("planner: in place of a value that is read later", "", "if (s->external || s->last != k ||",
+         "if (s->external || s->last < k ||"),
+        ("planner: in place of a leaf", "", "if (s->external || s->last != k ||", "if (s->last != k ||"),
+        ("planner: an alias of a leaf that is written later", "",
+         "|| chained || written_after(p, source, k, until)) continue;", "|| chained) continue;"),
+        ("planner: a store into a leaf is no write", "", "if (out->stored && out->storage == leaf) return true;", ""),
+        ("planner: an alias does not keep its source", "", "ct_plan_value *v = &p->values[root(p, value)];",
+         "ct_plan_value *v = &p->values[value];"),
+        ("planner: memory given back a record early", "", "if (at->list[i].last >= k) at->list[n++]",
+         "if (at->list[i].last > k) at->list[n++]"),
+    ],
+    "runtime/program/rewrite.c": [
+        ("rewrite: zero, read, accumulate", "", "if (ct_plan_in(p, r, i)->value == value) return k;\n    }\n"
+         "    return CT_NEVER;", "if (ct_plan_in(p, r, i)->value == value && r->op == CT_OP_zero) return k;\n    }\n"
+         "    return CT_NEVER;"),
+        ("rewrite: a transpose of other dims", "", "if (last_two && read_through", "if (read_through"),
+        ("rewrite: anything adds into a leaf", "", "direct = direct && p->records[maker].op == CT_OP_matmul;", ""),
+    ],
+    "runtime/program/fuse.c": [
+        ("epilogue: something stands between", "", "if (stands_between(p, maker, y, g)) return NULL;", ""),
+    ],
     "kernels/cpu/loss.inc": [
         ("cross_entropy: gradient, smoothing forgotten", "cross_entropy", "(M(exp)(x[i] - max) / sum - spread)",
          "(M(exp)(x[i] - max) / sum)"),

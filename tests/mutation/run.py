@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Breaks one gradient rule, or the sweep, at a time and requires the gradient tests to notice.
+"""Breaks one gradient rule, the sweep or the planner at a time and requires the tests to notice.
 
     python3 tests/mutation/run.py [--work DIR] [--only TEXT] [--list]
 
 The sources are copied to a work directory and built once, unoptimised; each mutant then recompiles one file.
 Fails if the unmutated tests fail, if a mutant survives or does not compile, or if the text it replaces does
 not stand in its file exactly once, however its lines are broken: then the table in mutants.py is to be
-brought up to date.
+brought up to date. At the end it prints who noticed what.
 """
 import argparse
 import os
@@ -76,12 +76,13 @@ def require(result, what):
         sys.exit(f"{output}\n{what} failed")
 
 
-SUITES = ["ops_tests", "tape_tests"]
+SUITES = {"/runtime/tape/": "tape_tests", "/runtime/program/": "fuzz_tests", "": "ops_tests"}
 
 
 def suite(path):
-    """Gradient rules are noticed by the tests of ops, the sweep that applies them by those of the tape."""
-    return SUITES["/runtime/tape/" in path]
+    """Gradient rules are noticed by the tests of ops, the sweep that applies them by those of the tape, the
+    planner that gives their results a place by random programs."""
+    return next(suite for folder, suite in SUITES.items() if folder in path)
 
 
 # ---- a mutant ----------------------------------------------------------------------------------------------
@@ -96,9 +97,10 @@ def gtest_filter(ops):
     return ":".join(f"*{op}.*" if op[0].isupper() else f"*/{op}_*" for op in ops.split()) or "*"
 
 
-def first_failure(output):
-    found = re.search(r"^\[  FAILED  \] ([^\s,]+)", output, re.MULTILINE)
-    return found.group(1) if found else None
+def killers(output):
+    """The suites that failed: of Golden/Gradient.MatchesTorch/relu_at_zero_f32_cpu, Gradient."""
+    found = re.findall(r"^\[  FAILED  \] (?:\w+/)?(\w+)\.", output, re.MULTILINE)
+    return ", ".join(dict.fromkeys(found))
 
 
 def try_mutant(path, content, mutant, build, tests):
@@ -112,14 +114,17 @@ def try_mutant(path, content, mutant, build, tests):
     status, output = call("cmake", "--build", build, "--target", target)
     if status != 0:
         return False, "DOES NOT COMPILE\n" + "\n".join(re.findall(r".*error.*", output)[:5])
-    status, output = call(*tests[target], "--gtest_filter=" + gtest_filter(ops), timeout=SECONDS_PER_RUN)
+    command = tests[target] + ["--gtest_filter=" + gtest_filter(ops)]
+    if not ops and "gtest_fail_fast" in call(command[0], "--help")[1]:  # many tests: the first to fail is enough
+        command.append("--gtest_fail_fast")
+    status, output = call(*command, timeout=SECONDS_PER_RUN)
     if status is None:
         return False, f"NOT DONE IN {SECONDS_PER_RUN} s"
-    if "[  PASSED  ] 0 tests" in output and not first_failure(output):
+    if "[  PASSED  ] 0 tests" in output and not killers(output):
         return False, "NO TEST RAN"
     if status == 0:
         return False, "SURVIVED"
-    return True, first_failure(output) or f"it died with status {status}"
+    return True, killers(output) or f"it died with status {status}"
 
 
 def main():
@@ -141,26 +146,27 @@ def main():
     try:
         update_copy(source)
         require(call("cmake", "-S", source, "-B", build, *CONFIGURE), "configuring")
-        require(call("cmake", "--build", build, "--target", *SUITES), "the unmutated build")
-        tests = {name: [os.path.join(build, "tests", name), "--gtest_brief=1"] for name in SUITES}
+        require(call("cmake", "--build", build, "--target", *SUITES.values()), "the unmutated build")
+        tests = {name: [os.path.join(build, "tests", name), "--gtest_brief=1"] for name in SUITES.values()}
         for command in tests.values():
             require(call(*command, timeout=5 * SECONDS_PER_RUN), "the unmutated test")
-            if "gtest_fail_fast" in call(command[0], "--help")[1]:
-                command.append("--gtest_fail_fast")
         print(f"unmutated: built and passed after {time.monotonic() - start:.0f} s", flush=True)
 
-        missed = count = 0
+        table = []
         for file, mutants in chosen.items():
             path = os.path.join(source, file)
             content = read(path)
             for mutant in mutants:
                 noticed, by = try_mutant(path, content, mutant, build, tests)
-                count += 1
-                missed += not noticed
-                print(f"{'ok    ' if noticed else 'MISSED'} {mutant[0]:52} {by}", flush=True)
+                table.append((noticed, mutant[0], file, by))
+                print(f"{'ok    ' if noticed else 'MISSED'} {mutant[0]}", flush=True)
             write(path, content)
-        print(f"{count - missed} of {count} mutants noticed, {time.monotonic() - start:.0f} s")
-        return 1 if missed else 0
+        print(f"\n       {'mutant':52} {'file':28} noticed by")
+        for noticed, name, file, by in table:
+            print(f"{'ok    ' if noticed else 'MISSED'} {name:52} {file:28} {by}")
+        noticed = sum(row[0] for row in table)
+        print(f"{noticed} of {len(table)} mutants noticed, {time.monotonic() - start:.0f} s")
+        return 0 if noticed == len(table) else 1
     finally:
         if not options.work:
             shutil.rmtree(work, ignore_errors=True)
