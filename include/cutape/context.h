@@ -105,10 +105,10 @@ typedef void (*ct_log_fn)(void *user, const char *message);
  *
  * No error are a record that passes on what came in (it has an input that is not finite), one that makes finite
  * values of such inputs (a softmax over a mask of -Inf), and a constant (ct_full). Where what came in is a leaf, such
- * as a bad batch, the log tells of it, once for each leaf: "the leaf x [64,784] holds a NaN or an Inf at [3,17]
- * already". Scalar arguments are not inputs: ct_mul_scalar(ctx, zeros, INFINITY) makes NaNs, and is an error.
- * What no launch stores is not seen: a value that an epilogue in the same kernel masks at once, one that no effect or
- * read needs.
+ * as a bad batch, the log tells of it, once for each leaf: "x [64,784] holds a NaN or an Inf at [3,17] already;
+ * linear (record 1) passes it on, which is no error". Scalar arguments are not inputs: ct_mul_scalar by an Inf makes
+ * NaNs of zeros, and is an error. What no launch stores is not seen: a value that an epilogue in the same kernel
+ * masks at once, one that no effect and no reading needs.
  *
  * Under ct_replay steps run at full speed. Every 1,024 replays, and at the end, the floats that the step leaves behind
  * (all leaves that it writes) are looked through. Where one has become NaN or Inf, the state goes back to a snapshot

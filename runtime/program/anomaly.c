@@ -301,8 +301,7 @@ static ct_status read_element(ct_context *ctx, const ct_plan_value *v, int64_t i
     return status ? ct_fault(ctx, "detect_anomaly", status) : CT_OK;
 }
 
-/* Record k has written a value that is not finite, as its operand i. Is it to blame? Not for a constant, and not
- * where an input was not finite. */
+/* Record k has written a value that is not finite, as its operand i: it is to blame if all its inputs were finite. */
 static ct_status judge(ct_context *ctx, const ct_plan *p, ct_anomaly *a, uint32_t k, uint32_t folded, uint32_t i,
                        uint32_t value, ct_finding *f)
 {
@@ -312,7 +311,7 @@ static ct_status judge(ct_context *ctx, const ct_plan *p, ct_anomaly *a, uint32_
     ct_status status = find_bad_input(ctx, p, a, r, CT_NO_VALUE, &bad);
     if (!status && folded != CT_NOT_FOLDED)
         status = find_bad_input(ctx, p, a, &p->records[folded], ct_plan_out(p, r, 0)->value, &bad);
-    if (status || r->n_in == 0) return status;
+    if (status) return status;
     if (bad != CT_NO_VALUE) {
         if (p->values[bad].leaf) ct_anomaly_tell(ctx, k, ctx->tape->externals[bad], a->found[a->check[bad]]);
         return CT_OK;

@@ -128,7 +128,7 @@ void ct_anomaly_tell(ct_context *ctx, uint32_t record, ct_ref ref, int64_t index
     leaf->told = true;
     const uint32_t number = (uint32_t)ctx->tape->first_record + record;
     message m = {.used = 0};
-    say(&m, "detect_anomaly: the leaf ");
+    say(&m, "detect_anomaly: ");
     say_tensor(&m, ctx, ref);
     say(&m, " holds a NaN or an Inf at ");
     say_index(&m, &leaf->value.shape, index);

@@ -84,11 +84,31 @@ TEST(AnomalyReplay, NamesTheStep_AndKeepsThoseBefore)
 
 TEST(AnomalyReplay, ThousandsOfStepsIn_NamesTheStep)
 {
-    expect_found(1030, 1100); // behind the second snapshot
+    expect_found(1030, 1100);  // behind the second snapshot
     if (on_stand_in()) return; // slow there
     expect_found(2345, 3000);
     expect_found(1024, 3000);
     expect_found(1025, 3000);
+}
+
+// An epoch of 8 full batches and a part of one: the host has to know how many were drawn.
+TEST(AnomalyReplay, TheLoader_CountsOnlyTheStepsThatHappened)
+{
+    TrainerOptions options[] = {options_with(true), options_with(false)};
+    for (TrainerOptions &o : options) o.examples = 67;
+    Poisoned checked(options[0], 4), plain(options[1], 4);
+    checked.trainer.step();
+    plain.trainer.step();
+    EXPECT_EQ(ct_replay(checked.trainer.ctx, 6), CT_ERR_NUMERIC);
+    EXPECT_TRUE(failed(checked.trainer.ctx, CT_ERR_NUMERIC, {"at replay 4 of 6"}));
+    plain.trainer.ctx.check(ct_replay(plain.trainer.ctx, 3), "ct_replay");
+    for (Poisoned *p : {&checked, &plain}) {
+        p->relight(1000);
+        EXPECT_EQ(ct_replay(p->trainer.ctx, 5), CT_ERR_ARGUMENT);
+        EXPECT_TRUE(failed(p->trainer.ctx, CT_ERR_ARGUMENT, {"the largest n is 4"}));
+        p->trainer.step(12);
+    }
+    EXPECT_EQ(checked.state(), plain.state());
 }
 
 TEST(AnomalyReplay, WithNothingToFind_HasTheSameBits)

@@ -250,7 +250,8 @@ TEST_F(Anomaly, AMaskOfMinusInf_IsNone)
         keep(y, out);
         ctx_.end_step();
     }
-    EXPECT_EQ(log_.telling("the leaf mask [3] holds a NaN or an Inf at [1] already; add (record 0) passes it on"), 1);
+    EXPECT_EQ(
+        log_.telling("detect_anomaly: mask [3] holds a NaN or an Inf at [1] already; add (record 0) passes it on"), 1);
 }
 
 TEST_F(Anomaly, ABadBatch_IsToldOnce_AndNotBlamed)
@@ -260,9 +261,20 @@ TEST_F(Anomaly, ABadBatch_IsToldOnce_AndNotBlamed)
         ctx_.check(ct_backward(ctx_, sum(ct_exp(ctx_, ct_matmul(ctx_, x, w)))), "ct_backward");
         ctx_.end_step();
     }
-    EXPECT_EQ(log_.telling("the leaf x [2,2] holds a NaN or an Inf at [1,0] already; matmul (record 0) passes it on"),
-              1);
+    EXPECT_EQ(
+        log_.telling("detect_anomaly: x [2,2] holds a NaN or an Inf at [1,0] already; matmul (record 0) passes it on"),
+        1);
     EXPECT_TRUE(std::isnan(ctx_.read(ct_grad(ctx_, w))[0]));
+}
+
+// The product is added to the gradient by its own launch.
+TEST_F(Anomaly, AProductThatIsAddedToABadGradient_IsNotBlamed)
+{
+    const ct_tensor x = leaf("x", {3, 2}, some_values(6, 1)), w = leaf("w", {2, 4}, some_values(8, 2), true);
+    ctx_.write(ct_grad(ctx_, w), {0, nan, 0, 0, 0, 0, 0, 0});
+    ctx_.check(ct_backward(ctx_, sum(ct_square(ctx_, ct_matmul(ctx_, x, w)))), "ct_backward");
+    ctx_.end_step();
+    EXPECT_EQ(log_.telling("the gradient of w [2,4] holds a NaN or an Inf at [0,1] already; matmul"), 1);
 }
 
 // Beside what came in from outside, what is made is found.
