@@ -35,6 +35,7 @@
  * kernel; a stream, and a capture on it, belong to the driver and are the same for both. The launcher is called when
  * a program is played for the first time and when it is captured, never at a replay: so it may only launch, on that
  * stream. No memory, no other stream, no wait, nothing that depends on anything but the call.
+ * ct_stats counts a call as one node, however many kernels it launches.
  */
 #ifndef CUTAPE_CUSTOM_H
 #define CUTAPE_CUSTOM_H
