@@ -214,7 +214,7 @@ MUTANTS = {
         ("batch_norm: second order, r not divided by", "batch_norm",
          "ct_div(ctx, over_lines(ctx, channels, ct_mul(ctx, v, a->out[0]), ct_sum), r)",
          "over_lines(ctx, channels, ct_mul(ctx, v, a->out[0]), ct_sum)"),
-        ("batch_norm: second order, dy forgotten", "batch_norm",
+        ("batch_norm: second order, dy forgotten", "BatchNorm",
          "gh = ct_add(ctx, gh, gamma.bits ? ct_mul(ctx, gy, spread(ctx, channels, gamma, &x)) : gy);", ""),
         ("batch_norm: evaluation, gamma forgotten", "batch_norm", "if (gamma.bits) scale = ct_mul(ctx, scale, gamma);",
          ""),

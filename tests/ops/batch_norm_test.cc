@@ -100,6 +100,29 @@ TEST_P(BatchNorm, TwiceInAStep_UpdatesTwiceAndCanBeDifferentiated)
     check_statistics("after two");
 }
 
+// As a loss with a penalty on its gradient has it: y and dx both send adjoints back.
+TEST_P(BatchNorm, ResultAndGradientAsRootsOfOneSweep_GiveTheSumOfBoth)
+{
+    const ct_tensor x = ctx_.leaf(real_, {3, 2, 2}, batch(2));
+    const ct_tensor seeds[] = {ctx_.leaf(real_, {3, 2, 2}, batch(3)), ctx_.leaf(real_, {3, 2, 2}, batch(4))};
+    ctx_.check(ct_set_requires_grad(ctx_, x, true), "ct_set_requires_grad");
+    ct_tensor roots[] = {norm(x), {0}};
+    ctx_.check(ct_gradients(ctx_, 1, roots, seeds, 1, &x, &roots[1], CT_CREATE_GRAPH), "ct_gradients");
+    const auto gradient = [&](int n, int first) {
+        ct_tensor found;
+        ctx_.check(ct_gradients(ctx_, n, roots + first, seeds + first, 1, &x, &found, CT_RETAIN_GRAPH), "ct_gradients");
+        return ctx_.read(found);
+    };
+    const Values of_y = gradient(1, 0), of_dx = gradient(1, 1), of_both = gradient(2, 0);
+    ctx_.end_step();
+    Values sum(of_y.size());
+    for (size_t i = 0; i < sum.size(); ++i) {
+        sum[i] = of_y[i] + of_dx[i];
+        EXPECT_GT(std::fabs(of_y[i]), 1e-3) << i;
+    }
+    EXPECT_TRUE(all_close(of_both, sum, {close_.relative, 10 * close_.absolute}));
+}
+
 TEST_P(BatchNorm, InEvaluation_ReadsTheStatisticsAndLeavesThem)
 {
     ct_set_training(ctx_, false);
