@@ -103,12 +103,18 @@ typedef void (*ct_log_fn)(void *user, const char *message);
  * The segment then never was: all leaves that it writes (parameters, gradients, moments, counters, cursors) are as
  * before. With `eager` a segment is one op, so the error is that of the op's call, and what earlier ops wrote stays.
  *
+ * "record 7" is its number in a listing or a drawing of the step (ct_tape_print, ct_tape_to_dot), to be made before
+ * ct_step_end: a step that failed is gone. A gradient that a product writes by itself is named too: "..., added to the
+ * gradient of w [2,2], out of finite inputs: ...".
+ *
  * No error are a record that passes on what came in (it has an input that is not finite), one that makes finite
- * values of such inputs (a softmax over a mask of -Inf), and a constant (ct_full). Where what came in is a leaf, such
- * as a bad batch, the log tells of it, once for each leaf: "x [64,784] holds a NaN or an Inf at [3,17] already;
- * linear (record 1) passes it on, which is no error". Scalar arguments are not inputs: ct_mul_scalar by an Inf makes
- * NaNs of zeros, and is an error. What no launch stores is not seen: a value that an epilogue in the same kernel
- * masks at once, one that no effect and no reading needs.
+ * values of such inputs (a softmax over a mask of -Inf), and a constant (ct_full). So a bad batch is CT_OK, and what
+ * it does to the parameters stays: the log tells of each leaf that came in so, once until the host writes it again,
+ * in 32 lines at most: "x [64,784] holds a NaN or an Inf at [3,17] already; linear (record 1) passes it on, which is no
+ * error". To make it an error, look at the loss (ct_read), or check the data before it is written. Scalar arguments
+ * are not inputs: ct_mul_scalar by an Inf makes NaNs of zeros, and is an error; and so is the mask ct_log(mask), which
+ * makes -Inf of zeros: take ct_where with a ct_full of -Inf. What no launch stores is not seen: a value that an
+ * epilogue in the same kernel masks at once, one that no effect and no reading needs.
  *
  * Under ct_replay steps run at full speed. Every 1,024 replays, and at the end, the floats that the step leaves behind
  * (all leaves that it writes) are looked through. Where one has become NaN or Inf, the state goes back to a snapshot

@@ -35,6 +35,7 @@ ct_status ct_write(ct_context *ctx, ct_tensor tensor, const void *src, size_t by
     status = ctx->device->upload(ctx->device, leaf->value.data, src, bytes);
     if (status) return ct_fault(ctx, "ct_write", status);
     ct_leaf_written(leaf, "ct_write");
+    leaf->told = false; /* what is there now is news */
     if (leaf->internal) ct_advice_written(ctx, leaf, -1);
     return CT_OK;
 }

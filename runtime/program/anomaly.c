@@ -12,13 +12,15 @@
 
 #include <string.h>
 
-enum { UNKNOWN = 0, FINITE, NONFINITE };
+/* A leaf that a play has written is known from then on, so what is CAME_NONFINITE no record of it has made. */
+enum { UNKNOWN = 0, FINITE, NONFINITE, CAME_NONFINITE };
 
 /* What a program has beside it. */
 typedef struct ct_anomaly {
     ct_code code;      /* checks, by value; then copies to the snapshot, by written leaf; then back            */
     uint32_t *check;   /* of a value: its launch; CT_NO_VALUE: nothing there can be NaN or Inf                 */
     uint8_t *state;    /* of a value                                                                           */
+    int64_t *came;     /* of a value that came so: its first bad element then                                  */
     int64_t *found;    /* of a check: the first bad element as last seen, the number of elements if none       */
     int64_t *results;  /* the same on the device                                                               */
     uint32_t *written; /* values: the leaves that the program writes                                           */
@@ -82,10 +84,12 @@ static void add_copy(ct_anomaly *a, const ct_plan_value *v)
 static ct_status find_memory(ct_context *ctx, const ct_plan *p, ct_anomaly *a)
 {
     const size_t n_launches = a->n_checks + 2 * (size_t)a->n_written;
-    size_t parts = 0;
-    for (uint32_t v = 0; v < p->n_values; v++)
-        if (is_checked(&p->values[v])) parts += (size_t)ct_partials(p->values[v].shape.numel);
-    const size_t results = round_up((a->n_checks + parts) * sizeof *a->results);
+    int64_t most_parts = 0; /* checks follow one another, and share these */
+    for (uint32_t v = 0; v < p->n_values; v++) {
+        const int64_t parts = is_checked(&p->values[v]) ? ct_partials(p->values[v].shape.numel) : 0;
+        if (parts > most_parts) most_parts = parts;
+    }
+    const size_t results = round_up((a->n_checks + (size_t)most_parts) * sizeof *a->results);
     const size_t tickets = n_launches * ctx->device->ticket_bytes;
     a->code.launches = ct_alloc(ctx, n_launches * sizeof *a->code.launches);
     a->found = ct_alloc(ctx, a->n_checks * sizeof *a->found);
@@ -103,22 +107,21 @@ static ct_status fill_in(ct_context *ctx, ct_program *program, ct_anomaly *a)
     const ct_plan *p = &program->plan;
     a->check = ct_alloc(ctx, p->n_values * sizeof *a->check);
     a->state = ct_alloc(ctx, p->n_values * sizeof *a->state);
+    a->came = ct_alloc(ctx, p->n_values * sizeof *a->came);
     a->written = ct_alloc(ctx, p->n_externals * sizeof *a->written);
     a->bad = ct_alloc(ctx, p->n_externals * sizeof *a->bad);
-    if (!a->check || !a->state || !a->written || !a->bad)
+    if (!a->check || !a->state || !a->came || !a->written || !a->bad)
         return ct_fail(ctx, CT_ERR_MEMORY, "detect_anomaly: out of host memory");
     for (uint32_t v = 0; v < p->n_values; v++) a->check[v] = is_checked(&p->values[v]) ? a->n_checks++ : CT_NO_VALUE;
     find_written(p, a);
     ct_status status = find_memory(ctx, p, a);
     if (status) return status;
-    int64_t *part = a->results + a->n_checks;
     for (uint32_t v = 0; v < p->n_values; v++) {
         if (a->check[v] == CT_NO_VALUE) continue;
         ct_args *args = add_launch(a, CT_KERNEL_find_nonfinite, &p->values[v], p->values[v].address);
         args->p[1] = a->results + a->check[v];
-        args->p[2] = part;
+        args->p[2] = a->results + a->n_checks;
         args->k = ct_partials(args->n);
-        part += args->k;
     }
     for (uint32_t j = 0; j < 2 * a->n_written; j++) add_copy(a, &p->values[a->written[j % a->n_written]]);
     status = ctx->device->prepare(ctx->device, &a->code);
@@ -131,7 +134,7 @@ void ct_anomaly_free(ct_context *ctx, ct_program *program)
     if (!a) return;
     if (a->code.prepared) ctx->device->retire(ctx->device, &a->code);
     ct_pool_give(ctx, a->memory);
-    void *memory[] = {a->code.launches, a->check, a->state, a->found, a->written, a->bad, a};
+    void *memory[] = {a->code.launches, a->check, a->state, a->came, a->found, a->written, a->bad, a};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) ct_free(ctx, memory[i]);
     program->anomaly = NULL;
 }
@@ -232,6 +235,7 @@ static bool is_bad(const ct_plan *p, const ct_anomaly *a, uint32_t value)
            a->found[a->check[value]] < p->values[value].shape.numel;
 }
 
+/* After a record has written it. */
 static void note(const ct_plan *p, ct_anomaly *a, uint32_t value)
 {
     if (value == CT_NO_VALUE) return;
@@ -246,8 +250,12 @@ static ct_status know(ct_context *ctx, const ct_plan *p, ct_anomaly *a, uint32_t
     looks l = no_looks;
     ct_status status = look_at(ctx, a, value, &l);
     if (!status) status = read_looks(ctx, a, l);
-    if (!status) note(p, a, value);
-    return status;
+    if (status) return status;
+    a->state[value] = FINITE;
+    if (!is_bad(p, a, value)) return CT_OK;
+    a->state[value] = CAME_NONFINITE;
+    a->came[value] = a->found[a->check[value]];
+    return CT_OK;
 }
 
 /* ---- the play of a record ------------------------------------------------------------------------------------ */
@@ -285,7 +293,7 @@ static ct_status find_bad_input(ct_context *ctx, const ct_plan *p, ct_anomaly *a
         if (value == CT_NO_VALUE || value == except) continue;
         const ct_status status = know(ctx, p, a, value);
         if (status) return status;
-        if (a->state[value] == NONFINITE) *bad = value;
+        if (a->state[value] != FINITE) *bad = value;
     }
     return CT_OK;
 }
@@ -313,12 +321,14 @@ static ct_status judge(ct_context *ctx, const ct_plan *p, ct_anomaly *a, uint32_
         status = find_bad_input(ctx, p, a, &p->records[folded], ct_plan_out(p, r, 0)->value, &bad);
     if (status) return status;
     if (bad != CT_NO_VALUE) {
-        if (p->values[bad].leaf) ct_anomaly_tell(ctx, k, ctx->tape->externals[bad], a->found[a->check[bad]]);
+        if (p->values[bad].leaf && a->state[bad] == CAME_NONFINITE)
+            ct_anomaly_tell(ctx, f, k, ctx->tape->externals[bad], a->came[bad]);
         return CT_OK;
     }
     f->record = k;
     f->operand = i;
     f->index = index;
+    f->into = p->values[value].stored ? ctx->tape->externals[p->values[value].storage] : CT_REF_NONE;
     return read_element(ctx, &p->values[value], index, &f->value);
 }
 
@@ -410,14 +420,13 @@ static ct_status look_at_state(ct_context *ctx, ct_program *program, bool *worse
  * outside, and the replay goes on. */
 static ct_status go_back(ct_context *ctx, ct_program *program, int64_t steps, int64_t n, int64_t *played)
 {
-    bool worse;
     ct_status status = restore(ctx, program->anomaly);
     forget(program);
     while (!status && steps-- > 0) {
         status = play_step(ctx, program, &(ct_finding){.replay = *played + 1, .replays = n});
         if (!status) ++*played;
     }
-    return status ? status : look_at_state(ctx, program, &worse);
+    return status;
 }
 
 ct_status ct_anomaly_replay(ct_context *ctx, ct_program *program, int64_t n, int64_t *played)

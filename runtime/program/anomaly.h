@@ -12,6 +12,7 @@ typedef struct ct_finding {
     uint32_t record, operand; /* of the segment; of the record: its inputs, then its outputs */
     int64_t index;            /* the first bad element, and what it holds                    */
     double value;
+    ct_ref into;             /* the leaf that it wrote straight into, or added to; CT_REF_NONE        */
     int64_t replay, replays; /* in which of how many it was; 0: in none                      */
 } ct_finding;
 
@@ -23,7 +24,8 @@ void ct_anomaly_free(ct_context *, ct_program *);
 
 /* In blame.c. The error of a finding. */
 ct_status ct_anomaly_blame(ct_context *, const ct_program *, const ct_finding *);
-/* The log's line, once for each leaf: it was not finite before, and a record passes that on. */
-void ct_anomaly_tell(ct_context *, uint32_t record, ct_ref leaf, int64_t index);
+/* The log's line, once for each leaf and each writing by the host: it was not finite before, and a record passes
+ * that on. Of the finding only the replay is read. */
+void ct_anomaly_tell(ct_context *, const ct_finding *, uint32_t record, ct_ref leaf, int64_t index);
 
 #endif

@@ -102,6 +102,11 @@ static void say_sources(message *m, ct_context *ctx, uint32_t number)
     }
 }
 
+static void say_replay(message *m, const ct_finding *f)
+{
+    if (f->replays) say(m, "at replay %lld of %lld: ", (long long)f->replay, (long long)f->replays);
+}
+
 ct_status ct_anomaly_blame(ct_context *ctx, const ct_program *p, const ct_finding *f)
 {
     const uint32_t number = (uint32_t)ctx->tape->first_record + f->record;
@@ -109,11 +114,16 @@ ct_status ct_anomaly_blame(ct_context *ctx, const ct_program *p, const ct_findin
     const ct_ref ref = operand_at(ctx, number, f->operand)->ref;
     const char *value = isnan(f->value) ? "a NaN" : f->value > 0 ? "an Inf" : "a -Inf";
     message m = {.used = 0};
-    if (f->replays) say(&m, "at replay %lld of %lld: ", (long long)f->replay, (long long)f->replays);
+    say_replay(&m, f);
     say(&m, "%s (record %u, %s) made %s at ", op_name(ctx, number), number, phases[r->phase], value);
     say_index(&m, &ct_value_at(ctx, ref)->shape, f->index);
     say(&m, " of ");
     say_tensor(&m, ctx, ref);
+    if (f->into != CT_REF_NONE) {
+        say(&m, p->plan.records[f->record].adds ? ", added to " : ", stored in ");
+        say_tensor(&m, ctx, f->into);
+        say(&m, ",");
+    }
     say(&m, " out of finite inputs: ");
     say_inputs(&m, ctx, number, f->operand);
     say_scalars(&m, p, &p->plan.records[f->record]);
@@ -121,17 +131,23 @@ ct_status ct_anomaly_blame(ct_context *ctx, const ct_program *p, const ct_findin
     return ct_fail(ctx, CT_ERR_NUMERIC, "%s", m.text);
 }
 
-void ct_anomaly_tell(ct_context *ctx, uint32_t record, ct_ref ref, int64_t index)
+/* Lines of a context: leaves that are made anew in every step have no end. */
+#define MOST_TOLD 32
+
+void ct_anomaly_tell(ct_context *ctx, const ct_finding *f, uint32_t record, ct_ref ref, int64_t index)
 {
     ct_leaf_slot *leaf = ct_leaf_at(ctx, ref);
-    if (leaf->told) return;
+    uint32_t *told = &ctx->programs->told;
+    if (leaf->told || *told == MOST_TOLD) return;
     leaf->told = true;
     const uint32_t number = (uint32_t)ctx->tape->first_record + record;
     message m = {.used = 0};
     say(&m, "detect_anomaly: ");
+    say_replay(&m, f);
     say_tensor(&m, ctx, ref);
     say(&m, " holds a NaN or an Inf at ");
     say_index(&m, &leaf->value.shape, index);
     say(&m, " already; %s (record %u) passes it on, which is no error", op_name(ctx, number), number);
+    if (++*told == MOST_TOLD) say(&m, " (the last of %d such lines)", MOST_TOLD);
     ct_log_line(ctx, "%s", m.text);
 }

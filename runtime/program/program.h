@@ -44,6 +44,7 @@ typedef struct ct_programs {
     uint64_t clock, waited; /* plays so far, and when last waited for              */
     char *snapshot;         /* of what a program writes, in anomaly mode */
     size_t snapshot_bytes;
+    uint32_t told; /* lines in the log about leaves that came with a NaN or an Inf */
     bool expect_cached;
 } ct_programs;
 

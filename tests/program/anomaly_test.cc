@@ -130,6 +130,29 @@ TEST_F(Anomaly, InASumOfGradients_NamesTheLeaf)
     EXPECT_EQ(ctx_.read(ct_grad(ctx_, w))[1], static_cast<float>(3e38));
 }
 
+// A product writes straight into the gradient, or adds to it: then the error says into what.
+TEST_F(Anomaly, InAProductIntoAGradient_NamesTheGradient)
+{
+    const ct_tensor x = leaf("x", {2, 2}, {1e30, 2, 3, 4}), w = leaf("w", {2, 2}, {1, 1, 1, 1}, true),
+                    seed = leaf("seed", {2, 2}, {1e20, 1, 1, 1});
+    for (const bool adds : {false, true}) {
+        if (adds) {
+            ctx_.write(seed, {1e8, 0, 0, 0});
+            ctx_.write(ct_grad(ctx_, w), {3e38, 0, 0, 0});
+        } else {
+            ctx_.check(ct_zero_grad(ctx_, w), "ct_zero_grad");
+        }
+        const ct_tensor y = ct_matmul(ctx_, x, w);
+        ctx_.check(ct_backward_from(ctx_, 1, &y, &seed, 0), "ct_backward_from");
+        EXPECT_EQ(ct_step_end(ctx_), CT_ERR_NUMERIC);
+        EXPECT_TRUE(failed(ctx_, CT_ERR_NUMERIC,
+                           {"matmul (record", "backward) made an Inf at [0,0] of [2,2], ",
+                            adds ? "added to the gradient of w [2,2], out of finite inputs"
+                                 : "stored in the gradient of w [2,2], out of finite inputs"}));
+        EXPECT_EQ(ctx_.read(ct_grad(ctx_, w))[0], adds ? static_cast<float>(3e38) : 0);
+    }
+}
+
 // dH = g wᵀ and the adjoint of the ReLU are one launch: the product is named.
 TEST_F(Anomaly, InAProductWithAnEpilogue_NamesTheProduct)
 {
@@ -275,6 +298,71 @@ TEST_F(Anomaly, AProductThatIsAddedToABadGradient_IsNotBlamed)
     ctx_.check(ct_backward(ctx_, sum(ct_square(ctx_, ct_matmul(ctx_, x, w)))), "ct_backward");
     ctx_.end_step();
     EXPECT_EQ(log_.telling("the gradient of w [2,4] holds a NaN or an Inf at [0,1] already; matmul"), 1);
+}
+
+// The update reads a gradient that the step itself has written: of that it is not told.
+TEST_F(Anomaly, OfABadBatch_OnlyWhatCameIn_IsTold)
+{
+    std::vector<double> values = some_values(12, 1);
+    values[6] = nan;
+    const ct_tensor x = leaf("x", {3, 4}, values), w = leaf("w", {3, 4}, some_values(12, 2), true);
+    ct_params *params;
+    ctx_.check(ct_params_create(ctx_, &params), "ct_params_create");
+    ctx_.check(ct_params_add(params, "w", w), "ct_params_add");
+    ct_optimizer *optimizer;
+    ctx_.check(ct_sgd_create(ctx_, params, nullptr, &optimizer), "ct_sgd_create");
+    for (const bool split : {false, true}) {
+        ctx_.write(w, some_values(12, 2));
+        ctx_.check(ct_optimizer_zero_grad(optimizer), "zero_grad");
+        ctx_.check(ct_backward(ctx_, sum(ct_mul(ctx_, x, w))), "ct_backward");
+        if (split) ctx_.check(ct_flush(ctx_), "ct_flush");
+        ctx_.check(ct_optimizer_step(optimizer), "step");
+        ctx_.end_step();
+        EXPECT_EQ(log_.telling("x [3,4] holds a NaN or an Inf at [1,2] already"), 1);
+        EXPECT_EQ(log_.telling("the gradient of w [3,4] holds a NaN or an Inf at [1,2] already; sgd"), split);
+        EXPECT_EQ(log_.telling("holds"), split ? 2 : 1);
+    }
+    ct_optimizer_destroy(optimizer);
+    ct_params_destroy(params);
+}
+
+// The element is the one that was bad before, not the first that is after the record.
+TEST_F(Anomaly, OfALeafThatIsUpdated_TheOldElementIsTold)
+{
+    const ct_tensor x = leaf("x", {3}, {nan, 1, 1}), into = leaf("into", {3}, {0, 0, nan});
+    ctx_.check(ct_accumulate(ctx_, into, x), "ct_accumulate");
+    ctx_.end_step();
+    EXPECT_EQ(log_.telling("into [3] holds a NaN or an Inf at [2] already; accumulate (record 0)"), 1);
+}
+
+TEST_F(Anomaly, ASecondBadBatch_IsToldAgain)
+{
+    const ct_tensor x = leaf("x", {2}, {1, 1}), out = leaf("out", {}, {0});
+    for (int i = 1; i <= 2; i++) {
+        ctx_.write(x, {nan, 1});
+        keep(ct_exp(ctx_, x), out);
+        ctx_.end_step();
+        EXPECT_EQ(log_.telling("x [2] holds a NaN or an Inf at [0] already; exp (record 0)"), i);
+    }
+    ctx_.write(x, {1, 1});
+    ctx_.write(out, {0});
+    ctx_.check(ct_replay(ctx_, 2), "ct_replay");
+    ctx_.write(x, {1, nan});
+    ctx_.check(ct_replay(ctx_, 2), "ct_replay");
+    EXPECT_EQ(log_.telling("detect_anomaly: at replay 1 of 2: x [2] holds a NaN or an Inf at [1] already"), 1);
+}
+
+TEST_F(Anomaly, LeavesMadeAnewInEachStep_DoNotFloodTheLog)
+{
+    const ct_tensor x = leaf("x", {3}, {1, 2, 3}), out = leaf("out", {}, {0});
+    for (int i = 0; i < 100; i++) {
+        const ct_tensor far = ctx_.check(ct_full(ctx_, CT_F32, 0, nullptr, -inf), "ct_full");
+        keep(ct_softmax(ctx_, ct_where(ctx_, ct_gt(ctx_, x, leaf("limit", {}, {1.5})), x, far), 0), out);
+        ctx_.end_step();
+        ct_release(ctx_, far);
+    }
+    EXPECT_EQ(log_.telling("already"), 32);
+    EXPECT_EQ(log_.telling("(the last of 32 such lines)"), 1);
 }
 
 // Beside what came in from outside, what is made is found.
