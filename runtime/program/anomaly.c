@@ -309,11 +309,13 @@ static ct_status read_element(ct_context *ctx, const ct_plan_value *v, int64_t i
     return status ? ct_fault(ctx, "detect_anomaly", status) : CT_OK;
 }
 
-/* Record k has written a value that is not finite, as its operand i: it is to blame if all its inputs were finite. */
+/* Record k has written a value that is not finite, as its operand i: it is to blame if all its inputs were finite. A
+ * constant has none, and nothing made it: the bound of a one-sided ct_clamp is infinite in its gradient too. */
 static ct_status judge(ct_context *ctx, const ct_plan *p, ct_anomaly *a, uint32_t k, uint32_t folded, uint32_t i,
                        uint32_t value, ct_finding *f)
 {
     const ct_plan_record *r = &p->records[k];
+    if (r->n_in == 0) return CT_OK;
     const int64_t index = a->found[a->check[value]];
     uint32_t bad = CT_NO_VALUE;
     ct_status status = find_bad_input(ctx, p, a, r, CT_NO_VALUE, &bad);
