@@ -1,7 +1,8 @@
 /* Reductions: over all, over rows, over columns, over alternating dims; argmax.
  *
- * Orders are fixed. A long line is cut into parts by its length alone; within a part
- * sixteen lanes take every sixteenth element and are then combined in order.
+ * Orders are fixed. A long line is cut into parts by its length alone; within a chunk
+ * sixteen lanes take every sixteenth element and are then combined in order. Chunks are added by halves,
+ * so that the error of a sum hardly grows with its length.
  *
  * Sums are one pass (reduce.inc). The other reductions are folds (fold.inc): a chunk of elements is gone over
  * twice while it is in the first-level cache, for its pivot (the largest; the mean) and for the
@@ -13,8 +14,12 @@
 
 #define LANES 16
 #define COLUMNS 64    /* of a block; in the general case, outputs      */
-#define CHUNK 4096    /* elements that a fold goes over at once        */
+#define CHUNK 4096    /* elements that are gone over at once           */
+#define ROWS 256      /* of a column that are added one after another  */
 #define GATHERED 1024 /* elements of alternating dims, taken together  */
+
+/* Where n elements are halved: after whole chunks. */
+static int64_t half_of(int64_t n, int64_t chunk) { return (n / 2 + chunk - 1) / chunk * chunk; }
 
 /* About 4,096 elements a block, and whole rows. */
 static int64_t rows_a_block(const ct_args *a)

@@ -3,7 +3,8 @@
  * reduce_columns: y[m,k] = scale Σ_n x[m,n,k]; with k = 0 the general case, over alternating dims.
  *
  * p: x, y.  Threads: lines.cuh.  A slice adds in eight accumulators, by the element's place alone;
- * they and the slices are combined in a fixed order. Bytes: x and y once; a FLOP an element.
+ * they and the slices are combined in a fixed order, and what they have is set aside after
+ * CT_SUM_ROUNDS: the error of a sum hardly grows with its length. Bytes: x and y once; a FLOP an element.
  */
 #ifndef CUTAPE_KERNELS_CUDA_REDUCE_CUH
 #define CUTAPE_KERNELS_CUDA_REDUCE_CUH
@@ -18,19 +19,24 @@ template <class T> static constexpr uint32_t reduce_columns_bytes() { return CT_
 template <class T, class At> static __device__ __forceinline__ T sum_slice(int64_t n, int first, int step, const At &at)
 {
     constexpr int lanes = 8;
-    T sum[lanes] = {};
-    for (int64_t i = first; i < n; i += lanes * step) {
-        T value[lanes];
+    T total = 0;
+    for (int64_t i = first; i < n;) {
+        T sum[lanes] = {};
+        const int64_t chunk = i + (int64_t)CT_SUM_ROUNDS * lanes * step, end = n < chunk ? n : chunk;
+        for (; i < end; i += lanes * step) {
+            T value[lanes];
 #pragma unroll
-        for (int j = 0; j < lanes; j++) value[j] = i + j * step < n ? at(i + j * step) : T(0);
+            for (int j = 0; j < lanes; j++) value[j] = i + j * step < n ? at(i + j * step) : T(0);
 #pragma unroll
-        for (int j = 0; j < lanes; j++) sum[j] += value[j];
+            for (int j = 0; j < lanes; j++) sum[j] += value[j];
+        }
+#pragma unroll
+        for (int half = lanes / 2; half > 0; half /= 2)
+#pragma unroll
+            for (int j = 0; j < half; j++) sum[j] += sum[j + half];
+        total += sum[0];
     }
-#pragma unroll
-    for (int half = lanes / 2; half > 0; half /= 2)
-#pragma unroll
-        for (int j = 0; j < half; j++) sum[j] += sum[j + half];
-    return sum[0];
+    return total;
 }
 
 /* Elements that one output of the general case adds. i[0]: the reduced dims, a bit each. */

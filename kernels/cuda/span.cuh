@@ -11,6 +11,10 @@
 /* Vectors that a thread has under way at once in a sum. */
 #define CT_VECTORS_AT_ONCE 4
 
+/* Times that an accumulator of a sum is added to before it goes into the total: what it has rounds every one of them.
+ */
+#define CT_SUM_ROUNDS 256
+
 /* x = p[0..left), and zeros behind. */
 template <class T, int n>
 static __device__ __forceinline__ void ct_load_part(const T *p, int64_t left, ct_vector<T, n> &x)
@@ -54,19 +58,23 @@ static inline uint32_t ct_grid_parts(const ct_args *a) { return (uint32_t)a->k; 
 template <int team, class T> static __device__ __forceinline__ T ct_span_sum(const T *x, int64_t n, int rank)
 {
     constexpr int width = width_of<T>::value, step = team * width;
-    T sum[width] = {};
-    for (int64_t i = (int64_t)rank * width; i < n; i += CT_VECTORS_AT_ONCE * step) {
-        ct_vector<T, width> v[CT_VECTORS_AT_ONCE];
-#pragma unroll
-        for (int j = 0; j < CT_VECTORS_AT_ONCE; j++) ct_load_part(x + i + j * step, n - i - j * step, v[j]);
-#pragma unroll
-        for (int j = 0; j < CT_VECTORS_AT_ONCE; j++)
-#pragma unroll
-            for (int c = 0; c < width; c++) sum[c] += v[j].at[c];
-    }
     T total = 0;
+    for (int64_t i = (int64_t)rank * width; i < n;) {
+        T sum[width] = {};
+        const int64_t chunk = i + (int64_t)CT_SUM_ROUNDS * step, end = n < chunk ? n : chunk;
+        for (; i < end; i += CT_VECTORS_AT_ONCE * step) {
+            ct_vector<T, width> v[CT_VECTORS_AT_ONCE];
 #pragma unroll
-    for (int c = 0; c < width; c++) total += sum[c];
+            for (int j = 0; j < CT_VECTORS_AT_ONCE; j++) ct_load_part(x + i + j * step, n - i - j * step, v[j]);
+#pragma unroll
+            for (int j = 0; j < CT_VECTORS_AT_ONCE; j++)
+#pragma unroll
+                for (int c = 0; c < width; c++) sum[c] += v[j].at[c];
+        }
+#pragma unroll
+        for (int c = 1; c < width; c++) sum[0] += sum[c];
+        total += sum[0];
+    }
     return total;
 }
 

@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <fstream>
+#include <functional>
 #include <limits>
+#include <numeric>
 #include <random>
 
 namespace
@@ -169,6 +171,34 @@ Sample with_digits(Sample s)
     return s;
 }
 
+// Lines of a length at which a sum taken one element after another would be far off: down columns, along rows,
+// over alternating dims and over all. All terms are positive, so that no rounding makes up for another.
+std::vector<Sample> long_samples(const std::string &op)
+{
+    struct Long {
+        std::vector<int64_t> shape;
+        std::vector<std::string> dims;
+    };
+    const Long lines[] = {
+        {{60000, 8}, {"0"}}, {{8, 60000}, {"1"}}, {{300, 2, 100, 2, 4}, {"0", "2", "4"}}, {{500000}, {"0"}}};
+    std::vector<Sample> all;
+    if (op != "sum" && op != "mean" && op != "logsumexp" && op != "var") return all;
+    std::mt19937_64 random(1);
+    for (const Long &line : lines) {
+        SampleInput x = {};
+        x.present = true;
+        x.value.dtype = "real", x.value.shape = line.shape;
+        const int64_t count = std::accumulate(line.shape.begin(), line.shape.end(), int64_t{1}, std::multiplies<>());
+        for (int64_t i = 0; i < count; ++i) x.value.values.push_back(static_cast<double>(random() >> 11) * 0x1p-53);
+        Sample s;
+        s.op = op, s.name = op + " of " + std::to_string(line.shape[0]) + "x...", s.dtypes = {CT_F32, CT_F64};
+        s.attributes = {{"dims", line.dims}, {"keepdim", {"0"}}, {"correction", {"1"}}};
+        s.inputs = {x};
+        all.push_back(std::move(s));
+    }
+    return all;
+}
+
 struct Measured {
     double sampled = 0, swept = 0;
     std::string furthest; // the sample
@@ -183,6 +213,10 @@ Measured measure(const std::string &op)
     for (const Sample &s : samples()) {
         if (s.op != op || s.dtypes.size() != 2) continue;
         const double here = std::fmax(furthest(ctx, s), s.kink ? 0 : furthest(ctx, with_digits(s)));
+        if (!(here <= m.sampled)) m.sampled = here, m.furthest = s.name;
+    }
+    for (const Sample &s : long_samples(op)) {
+        const double here = furthest(ctx, s);
         if (!(here <= m.sampled)) m.sampled = here, m.furthest = s.name;
     }
     if (elementwise(op))
@@ -236,8 +270,9 @@ void write_table()
             "- *its result*: a bound of the relative error;\n"
             "- *its largest operand*: where terms of the size of the operands cancel; of an elementwise op the\n"
             "  operands of that element, else all;\n"
-            "- *its terms*: the op with all its terms made positive. The error of a sum grows with its length and\n"
-            "  with what cancels; relative to the sum of the magnitudes it does not.\n\n"
+            "- *its terms*: the op with all its terms made positive. The error of a sum grows with what cancels;\n"
+            "  relative to the sum of the magnitudes it does not. With the length it hardly grows, for sums are\n"
+            "  taken in chunks: the samples of sum, mean, var and logsumexp include lines of 60,000 and 500,000.\n\n"
             "*Measured* is the furthest on the CPU that wrote this file: over the samples of the tests, and for\n"
             "elementwise ops over "
          << sweep_points
