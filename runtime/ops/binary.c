@@ -103,19 +103,21 @@ RULE(div)
     if (a->needs[1]) give(ctx, a, 1, ct_neg(ctx, ct_mul(ctx, G, ct_div(ctx, Y, B))));
 }
 
-/* da = b a^(b-1), but 0 where b = 0; db = y ln a, but 0 where a = 0 and b >= 0. */
+/* da = b a^(b-1), but 0 where b = 0; db = y ln a, but 0 where a = 0 and b >= 0. What would be infinite there is
+ * masked before it is made. */
 RULE(pow)
 {
     if (a->needs[0]) {
-        ct_tensor slope = ct_mul(ctx, B, ct_pow(ctx, A, ct_add_scalar(ctx, B, -1)));
         ct_tensor flat = ct_eq(ctx, B, constant(ctx, B, 0));
+        ct_tensor safe = ct_where(ctx, flat, constant(ctx, B, 1), B);
+        ct_tensor slope = ct_mul(ctx, B, ct_pow(ctx, A, ct_add_scalar(ctx, safe, -1)));
         give(ctx, a, 0, ct_where(ctx, flat, constant(ctx, A, 0), ct_mul(ctx, G, slope)));
     }
     if (a->needs[1]) {
         ct_tensor zero = constant(ctx, A, 0);
         ct_tensor flat = ct_mul(ctx, ct_eq(ctx, A, zero), ct_ge(ctx, B, zero));
-        ct_tensor slope = ct_mul(ctx, Y, ct_log(ctx, A));
-        give(ctx, a, 1, ct_where(ctx, flat, zero, ct_mul(ctx, G, slope)));
+        ct_tensor safe = ct_where(ctx, flat, constant(ctx, A, 1), A);
+        give(ctx, a, 1, ct_mul(ctx, G, ct_mul(ctx, Y, ct_log(ctx, safe))));
     }
 }
 

@@ -386,6 +386,22 @@ TEST_F(Anomaly, AConstantThatIsInfinite_IsNone)
     EXPECT_EQ(ctx_.read(out), (std::vector<double>{1, 2, 3}));
 }
 
+// The gradient there is masked before anything infinite is made, to second order.
+TEST_F(Anomaly, PowersOfZero_AreNone)
+{
+    const ct_tensor x = leaf("x", {4}, {0, 0, 0, 2}, true), y = leaf("y", {4}, {0, 1, 2, 0}, true),
+                    out = leaf("out", {4}, {0, 0, 0, 0});
+    ctx_.check(ct_backward(ctx_, sum(ct_pow(ctx_, x, y))), "ct_backward");
+    ctx_.end_step();
+    EXPECT_EQ(ctx_.read(ct_grad(ctx_, x)), (std::vector<double>{0, 1, 0, 0}));
+    ct_tensor power = ct_pow(ctx_, x, ct_detach(ctx_, y)), first, second;
+    ctx_.check(ct_gradients(ctx_, 1, &power, nullptr, 1, &x, &first, CT_CREATE_GRAPH), "ct_gradients");
+    ctx_.check(ct_gradients(ctx_, 1, &first, nullptr, 1, &x, &second, 0), "ct_gradients");
+    ctx_.check(ct_assign(ctx_, out, second), "ct_assign");
+    ctx_.end_step();
+    EXPECT_EQ(ctx_.read(out), (std::vector<double>{0, 0, 2, 0}));
+}
+
 TEST_F(Anomaly, AScalarThatIsNotFinite_IsNamed)
 {
     ct_mul_scalar(ctx_, leaf("x", {2}, {0, 1}), inf);

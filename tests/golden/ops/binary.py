@@ -51,6 +51,8 @@ binary("pow", (0.25, 2.5))
 sample("pow", "negative_base", draw([6], -2.5, -0.25), given([2.0, 3.0, -1.0, -2.0, 1.0, 0.0], diff=False))
 pair_at("pow", "negative_base_both", [-2.0, -0.5, -1.5], [2.0, 3.0, -1.0], second=False)
 pair_at("pow", "at_zero", [0.0, 0.0, 0.0, 0.0, 0.0, 2.0], [0.0, 1.0, 2.0, 3.0, 0.5, 0.0], second=False)
+sample("pow", "at_zero_twice", given([0.0, 0.0, 0.0, 2.0]), given([1.0, 2.0, 3.0, 1.0], diff=False), kink=True)
+pair_at("pow", "zero_exponent", [2.0, 0.5, 1.0], [0.0, 0.0, 0.0])
 pair_at("pow", "nonfinite", [NAN, 1.0, 2.0, -8.0, INF], [0.0, NAN, INF, 0.5, -1.0], grad=False)
 for op in ("maximum", "minimum"):
     binary(op)
