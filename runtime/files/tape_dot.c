@@ -192,7 +192,7 @@ static bool is_kept(const drawing *d, uint32_t reader, const ct_operand *o)
 {
     const uint8_t phase = record_at(d, reader)->phase;
     if (phase != CT_PHASE_BACKWARD && phase != CT_PHASE_UPDATE) return false;
-    if (ct_ref_is_leaf(o->ref)) return !ct_is_grad(&d->words, o->ref);
+    if (ct_ref_is_leaf(o->ref)) return phase == CT_PHASE_BACKWARD && !ct_is_grad(&d->words, o->ref);
     const ct_record *maker = record_at(d, ct_value_at(d->words.ctx, o->ref)->record);
     return phase == CT_PHASE_BACKWARD && maker->phase != phase;
 }

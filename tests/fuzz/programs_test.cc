@@ -123,7 +123,7 @@ class Check
         };
         const double numeric = slope(1e-5);
         const double scale = std::fmax(1, std::fmax(std::fabs(numeric), std::fabs(analytic)));
-        if (!is_close(analytic, numeric, {0, 1e-6 * scale}))
+        if (!std::isfinite(analytic) || !is_close(analytic, numeric, {0, 1e-6 * scale}))
             wrong_ << "along a random direction: gradient " << analytic << ", finite difference " << numeric << "\n";
     }
 
@@ -149,6 +149,18 @@ class Check
             Player player(ctx, program_, CT_F64);
             player.record();
             expect_bits(player.read(), "eager");
+        });
+        ct_config detecting = {};
+        detecting.detect_anomaly = true;
+        guarded("in anomaly mode", detecting, [&](Context &ctx) {
+            Player player(ctx, program_, CT_F64);
+            player.record();
+            player.store();
+            ctx.end_step();
+            expect_bits(player.read_stored(), "in anomaly mode");
+            player.reset();
+            ctx.check(ct_replay(ctx, 1), "ct_replay");
+            expect_bits(player.read_stored(), "in anomaly mode, ct_replay");
         });
         for (const auto split : {Player::Split::flush, Player::Split::read})
             guarded("split", {}, [&](Context &ctx) {
