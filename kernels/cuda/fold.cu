@@ -2,7 +2,8 @@
  *
  * An op is a state, what makes one of eight elements, and what merges two. A thread makes states of eight
  * loads at a time and merges them; threads and blocks are merged in a fixed order that follows
- * from the shape. So x is read once, no exponential overflows, and a variance does not cancel.
+ * from the shape. So x is read once, no exponential overflows, and a variance does not cancel: it is taken of x
+ * less the first of its line, for of a mean far above the spread f32 would hold too few digits.
  *
  * p: x, y, a state a part.  m, n, k: as for sums. i[1]: all is one line of n elements in k parts, one a
  * block; else threads as in lines.cuh.  Bytes: x and y once; a FLOP an element, var 4, logsumexp about 20.
@@ -17,6 +18,7 @@
 /* y = sign * largest of sign * x */
 template <class T, int sign> struct fold_extremum {
     using State = T;
+    static constexpr bool from_first = false;
     static __device__ __forceinline__ State none() { return -(T)INFINITY; }
     static __device__ __forceinline__ State of(const T *x, int n)
     {
@@ -40,6 +42,7 @@ template <class T> struct fold_logsumexp {
     {
         return largest == (T)INFINITY || largest == -(T)INFINITY ? T(0) : largest;
     }
+    static constexpr bool from_first = false;
     static __device__ __forceinline__ State none() { return State{-(T)INFINITY, 0}; }
     static __device__ __forceinline__ State of(const T *x, int n)
     {
@@ -62,6 +65,7 @@ template <class T> struct fold_var {
     struct State {
         T count, mean, squares;
     };
+    static constexpr bool from_first = true;
     static __device__ __forceinline__ State none() { return State{0, 0, 0}; }
     static __device__ __forceinline__ State of(const T *x, int n)
     {
@@ -92,15 +96,17 @@ template <class Op, class State> struct fold_merge {
     __device__ __forceinline__ State operator()(const State &a, const State &b) const { return Op::merge(a, b); }
 };
 
-/* Every `step`-th element from `first` on. */
+/* Every `step`-th element from `first` on, less the first of the line where the op asks for it. */
 template <class T, class Op, class At>
-static __device__ __forceinline__ typename Op::State fold_slice(int64_t n, int first, int step, const At &at)
+static __device__ __forceinline__ typename Op::State fold_slice(int64_t n, int first, int step, const T *begin,
+                                                                const At &at)
 {
+    const T less = Op::from_first && first < n ? *begin : T(0);
     typename Op::State s = Op::none();
     for (int64_t i = first; i < n; i += FOLDED_AT_ONCE * step) {
         T x[FOLDED_AT_ONCE];
 #pragma unroll
-        for (int j = 0; j < FOLDED_AT_ONCE; j++) x[j] = i + j * step < n ? at(i + j * step) : T(0);
+        for (int j = 0; j < FOLDED_AT_ONCE; j++) x[j] = i + j * step < n ? at(i + j * step) - less : T(0);
         const int64_t left = (n - i + step - 1) / step;
         s = Op::merge(s, Op::of(x, left < FOLDED_AT_ONCE ? (int)left : FOLDED_AT_ONCE));
     }
@@ -117,7 +123,8 @@ static __device__ __forceinline__ void fold_parts(const ct_args &a, uint32_t blo
     const ct_part part = ct_part_of(a, block);
     const T *x = static_cast<const T *>(a.p[0]) + part.from;
     State *states = static_cast<State *>(a.p[2]);
-    State s = fold_slice<T, Op>(part.length, at.slice, l.slices, [&](int64_t i) { return x[i]; });
+    State s = fold_slice<T, Op>(part.length, at.slice, l.slices, static_cast<const T *>(a.p[0]),
+                                [&](int64_t i) { return x[i]; });
     s = ct_combine_slices(l, at, s, shared, fold_merge<Op, State>());
     if (a.blocks > 1) {
         if (at.slice == 0) states[block] = s;
@@ -140,10 +147,10 @@ static __device__ __forceinline__ void fold_lines(const ct_args &a, uint32_t blo
     State s = Op::none();
     if (at.line < count && general) {
         const T *x = static_cast<const T *>(a.p[0]) + alternating_offset(a, false, at.line);
-        s = fold_slice<T, Op>(n, at.slice, l.slices, [&](int64_t i) { return x[alternating_offset(a, true, i)]; });
+        s = fold_slice<T, Op>(n, at.slice, l.slices, x, [&](int64_t i) { return x[alternating_offset(a, true, i)]; });
     } else if (at.line < count) {
         const T *x = static_cast<const T *>(a.p[0]) + ct_line_start(at.line, n, k);
-        s = fold_slice<T, Op>(n, at.slice, l.slices, [&](int64_t i) { return x[i * k]; });
+        s = fold_slice<T, Op>(n, at.slice, l.slices, x, [&](int64_t i) { return x[i * k]; });
     }
     s = ct_combine_slices(l, at, s, shared, fold_merge<Op, State>());
     if (at.line < count && at.slice == 0) static_cast<T *>(a.p[1])[at.line] = Op::value(s, a);

@@ -150,10 +150,22 @@ static void logsumexp_vjp(ct_context *ctx, ct_adjoint *a)
     a->gin[0] = ct_mul(ctx, softmax, restored(ctx, a, a->g[0]));
 }
 
-/* dx = 2 g (x - mean) / (count - correction) */
+/* The first that went into each of the output, which no gradient follows; x where there is none. */
+static ct_tensor first_of_lines(ct_context *ctx, const ct_adjoint *a)
+{
+    ct_tensor x = ct_detach(ctx, a->in[0]);
+    ct_shape shape = ct_tensor_shape(ctx, x);
+    for (int i = 0; i < shape.ndim; i++)
+        if (a->attr[0] >> i & 1 && shape.dim[i] > 1) x = ct_slice(ctx, x, i, 0, 1);
+    return x;
+}
+
+/* dx = 2 g (x - mean) / (count - correction), of x less the first of its line, as the value is: no mean far above
+ * the spread is rounded, and what is subtracted from x and its mean alike has no gradient. */
 static void var_vjp(ct_context *ctx, ct_adjoint *a)
 {
-    ct_tensor centred = ct_sub(ctx, a->in[0], along(ctx, a, a->in[0], ct_mean));
+    ct_tensor x = ct_sub(ctx, a->in[0], first_of_lines(ctx, a));
+    ct_tensor centred = ct_sub(ctx, x, along(ctx, a, x, ct_mean));
     ct_tensor g = ct_mul_scalar(ctx, restored(ctx, a, a->g[0]), 2 * a->scalar[0]);
     a->gin[0] = ct_mul(ctx, centred, g);
 }

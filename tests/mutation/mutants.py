@@ -124,9 +124,9 @@ MUTANTS = {
          "a->gin[0] = softmax;"),
         ("var: scale", "var", "2 * a->scalar[0]", "a->scalar[0]"),
         ("var: divisor forgotten", "var", "2 * a->scalar[0]", "2"),
-        ("var: mean forgotten", "var", "ct_sub(ctx, a->in[0], along(ctx, a, a->in[0], ct_mean))", "a->in[0]"),
-        ("var: mean cut off", "var", "along(ctx, a, a->in[0], ct_mean))", "ct_detach(ctx, along(ctx, a, a->in[0], ct_mean)))"),
-        ("var: mean over all", "var", "along(ctx, a, a->in[0], ct_mean)", "ct_mean(ctx, a->in[0], 0, NULL, false)"),
+        ("var: mean forgotten", "var", "ct_sub(ctx, x, along(ctx, a, x, ct_mean))", "x"),
+        ("var: mean cut off", "var", "along(ctx, a, x, ct_mean))", "ct_detach(ctx, along(ctx, a, x, ct_mean)))"),
+        ("var: mean over all", "var", "along(ctx, a, x, ct_mean)", "ct_mean(ctx, x, 0, NULL, false)"),
     ],
     "runtime/ops/matrix.c": [
         ("matmul: dA, B not transposed", "matmul", "ct_matmul_transposed(ctx, G, B, false, !tb)",
@@ -348,7 +348,8 @@ MUTANTS = {
          "a.sum * M(exp)(a.pivot - shift) + b.sum * M(exp)(b.pivot - shift)", "a.sum + b.sum"),
         ("var: merged as if the means were alike", "var",
          "a.sum + b.sum + apart * ((T)a.count * part) * apart", "a.sum + b.sum"),
-        ("var: of the last lanes, nothing", "var", "for (int64_t j = 0; j < over; j++) last[j] = x[whole + j];", ""),
+        ("var: of x itself", "var", "return op == FOLD_VAR ? x - begin : x;", "return (void)op, (void)begin, x;"),
+        ("var: of the last lanes, nothing", "var", "for (int64_t j = 0; j < over; j++) last[j] = N(less)(op, x[whole + j], begin);", ""),
     ],
     "runtime/program/plan.c": [
         ("planner: in place of a value that is read later", "", "if (s->external || s->last != k ||",

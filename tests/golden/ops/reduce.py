@@ -76,6 +76,11 @@ sample("var", "scalar_dim_m1_correction_0", draw([]), dims=[-1], keepdim=False, 
 for shape, dims in (([2, 1100], [1]), ([1100, 2], [0]), ([9000], [])):
     sample("var", "far_from_zero_" + shape_label(shape), draw(shape, step=1 / 8, shift=256.0, diff=False), dims=dims,
            keepdim=False, correction=1)
+# So far above it that a mean in f32 has no digits left for it. (Nor has torch for a second derivative in f64.)
+for shape, dims in (([60, 3], [0]), ([3, 60], [1]), ([5, 2, 13, 2], [0, 2]), ([3, 1000], [1]), ([130, 67], [0]),
+                    ([9000], [])):
+    sample("var", "mean_1e4_" + shape_label(shape), draw(shape, shift=1e4, diff=len(shape) > 1), second=False,
+           dims=dims, keepdim=False, correction=1)
 sample("var", "equal", given([0.1] * 12, [3, 4]), dims=[1], keepdim=True, correction=1)
 sample("var", "too_few", given([1.0, 1.0, 1.0, 3.0], [2, 2]), dims=[1], keepdim=False, correction=2, kink=True)
 sample("var", "one_element", given([1.0, 3.0], [2, 1]), dims=[1], keepdim=False, correction=1, kink=True)
