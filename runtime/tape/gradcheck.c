@@ -9,6 +9,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef ct_tensor (*function)(ct_context *, int, const ct_tensor *, void *);
@@ -152,6 +153,40 @@ static void fill_cotangent(double *c, int64_t n)
     }
 }
 
+static const char *element_text(ct_context *ctx, const ct_shape *shape, int64_t element)
+{
+    ct_shape index = {.ndim = shape->ndim};
+    for (int i = shape->ndim; i-- > 0;) {
+        index.dim[i] = element % shape->dim[i];
+        element /= shape->dim[i];
+    }
+    return ct_shape_text(ctx, &index);
+}
+
+/* The first element that is NaN or infinite; -1: there is none. */
+static int64_t first_not_finite(const double *value, int64_t n)
+{
+    for (int64_t k = 0; k < n; k++)
+        if (!isfinite(value[k])) return k;
+    return -1;
+}
+
+static const char *not_finite_text(double value) { return isnan(value) ? "nan" : value > 0 ? "inf" : "-inf"; }
+
+/* Before an input is moved: no input is to blame for what is not finite already. */
+static bool check_value(gradcheck *c, ct_tensor y)
+{
+    ct_context *ctx = c->ctx;
+    ct_ref ref;
+    if (ct_read(ctx, y, c->above, bytes_of(&c->output)) || !ct_resolve(ctx, "ct_gradcheck", "what f returned", y, &ref))
+        return false;
+    const int64_t k = first_not_finite(c->above, c->output.numel);
+    if (k < 0) return true;
+    ct_fail(ctx, CT_ERR_NUMERIC, "ct_gradcheck: f returned %s, whose element %s is %s where the inputs are as given",
+            ct_ref_text(ctx, ref), element_text(ctx, &c->output, k), not_finite_text(c->above[k]));
+    return false;
+}
+
 static bool find_gradients(gradcheck *c)
 {
     ct_context *ctx = c->ctx;
@@ -164,6 +199,7 @@ static bool find_gradients(gradcheck *c)
     fill_cotangent(c->cotangent, c->output.numel);
     const ct_tensor seed = ct_leaf(ctx, CT_F64, c->output.ndim, c->output.dim, c->cotangent);
     ct_gradients(ctx, 1, &y, &seed, c->n, c->inputs, c->grads, 0);
+    if (!ctx->status) check_value(c, y);
     for (int i = 0; i < c->n && !ctx->status; i++)
         ct_read(ctx, c->grads[i], c->in[i].gradients, bytes_of(&c->in[i].shape));
     ct_step_end(ctx);
@@ -188,14 +224,13 @@ static bool find_value(gradcheck *c, int input, double *value)
 
 /* ---- the comparison -------------------------------------------------------------------------------- */
 
-static const char *element_text(ct_context *ctx, const ct_shape *shape, int64_t element)
+/* The difference is not finite: says which element of f's value is not, and where. */
+static void fail_not_finite(gradcheck *c, const char *where, const double *value, const char *side)
 {
-    ct_shape index = {.ndim = shape->ndim};
-    for (int i = shape->ndim; i-- > 0;) {
-        index.dim[i] = element % shape->dim[i];
-        element /= shape->dim[i];
-    }
-    return ct_shape_text(ctx, &index);
+    const int64_t k = first_not_finite(value, c->output.numel);
+    if (k >= 0)
+        ct_fail(c->ctx, CT_ERR_NUMERIC, "ct_gradcheck: %s: with eps %s it, element %s of what f returned is %s", where,
+                side, element_text(c->ctx, &c->output, k), not_finite_text(value[k]));
 }
 
 static bool check_element(gradcheck *c, int input, int64_t element)
@@ -223,10 +258,15 @@ static bool check_element(gradcheck *c, int input, int64_t element)
     const double analytic = in->gradients[element], allowed = c->atol + c->rtol * fabs(numeric);
     /* An infinite difference would be within its own tolerance. */
     if (isfinite(numeric) && fabs(analytic - numeric) <= allowed) return true;
+    char where[512];
+    snprintf(where, sizeof where, "input %d, %s, element %s", input, ct_ref_text(ctx, ref),
+             element_text(ctx, &in->shape, element));
+    fail_not_finite(c, where, c->above, "added to");
+    fail_not_finite(c, where, c->below, "taken from"); /* the first failure stands */
     ct_fail(ctx, CT_ERR_NUMERIC,
-            "ct_gradcheck: input %d, %s, element %s: its gradient is %.12g, the central difference %.12g (atol %g, "
-            "rtol %g; for the sum of f's elements, weighted at random)",
-            input, ct_ref_text(ctx, ref), element_text(ctx, &in->shape, element), analytic, numeric, c->atol, c->rtol);
+            "ct_gradcheck: %s: its gradient is %.12g, the central difference %.12g (atol %g, rtol %g; for the sum of "
+            "f's elements, weighted at random)",
+            where, analytic, numeric, c->atol, c->rtol);
     return false;
 }
 

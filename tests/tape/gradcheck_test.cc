@@ -148,20 +148,36 @@ TEST_F(UserGradCheck, NeverPassesOnNaNOrInfinity)
     const Function only_value = [&](ct_context *ctx, const ct_tensor *in) {
         return ct_add(ctx, ct_mul(ctx, in[0], two), nan);
     };
-    EXPECT_TRUE(finds(CT_ERR_NUMERIC, {"the central difference nan"}, only_value, {x}));
+    EXPECT_TRUE(finds(CT_ERR_NUMERIC, {"f returned [2], whose element [0] is nan"}, only_value, {x}));
     const Function only_gradient = [](ct_context *ctx, const ct_tensor *in) {
         // sqrt at 0 has an infinite slope, which times 0 is NaN; the value is not touched.
         return ct_add(ctx, in[0], ct_mul_scalar(ctx, ct_sqrt(ctx, ct_mul_scalar(ctx, in[0], 0)), 0));
     };
     EXPECT_TRUE(finds(CT_ERR_NUMERIC, {"gradient is", "nan"}, only_gradient, {x}));
-    EXPECT_TRUE(finds(CT_ERR_NUMERIC, {"input 0"}, times(big, big), {x}));
-    EXPECT_TRUE(finds(CT_ERR_NUMERIC, {"input 0"}, square, {nan}));
-    EXPECT_TRUE(finds(CT_ERR_NUMERIC, {"input 0"}, square, {big}));
+    EXPECT_TRUE(finds(CT_ERR_NUMERIC, {"element [0] is nan"}, times(big, big), {x}));
+    EXPECT_TRUE(finds(CT_ERR_NUMERIC, {"element [0] is nan"}, square, {nan}));
+    EXPECT_TRUE(finds(CT_ERR_NUMERIC, {"element [0] is inf"}, square, {big}));
     // Finite gradient, infinite difference: within its own relative tolerance.
     const Function overflow = [](ct_context *ctx, const ct_tensor *in) {
         return wrong(ctx, ct_mul_scalar(ctx, ct_mul_scalar(ctx, in[0], 1e308), 1e10), in[0]);
     };
     EXPECT_TRUE(finds(CT_ERR_NUMERIC, {"input 0"}, overflow, {constant({0})}));
+}
+
+TEST_F(UserGradCheck, NamesTheElementOfTheValueThatIsNotFinite)
+{
+    const ct_tensor a = constant({1, 2, 3}), b = constant({1, -1, 1}), edge = constant({1, 1, 1e-7});
+    const Function f = [](ct_context *ctx, const ct_tensor *in) { return ct_add(ctx, in[0], ct_log(ctx, in[1])); };
+    EXPECT_TRUE(finds(CT_ERR_NUMERIC, {"f returned [3], whose element [1] is nan", "as given"}, f, {a, b}));
+    // Finite at the inputs, and on one side of them only.
+    EXPECT_TRUE(finds(CT_ERR_NUMERIC, {"input 1, [3], element [2]: with eps taken from it, element [2]", "is nan"}, f,
+                      {a, edge}));
+    const Function above = [](ct_context *ctx, const ct_tensor *in) {
+        return ct_log(ctx, ct_add_scalar(ctx, ct_neg(ctx, in[0]), 1));
+    };
+    EXPECT_TRUE(finds(CT_ERR_NUMERIC, {"input 0, [2], element [1]: with eps added to it, element [1]", "is nan"}, above,
+                      {constant({0, 1 - 1e-7})}));
+    EXPECT_EQ(ctx.read(b), (Values{1, -1, 1}));
 }
 
 TEST_F(UserGradCheck, LeavesInputsFlagsAndGradientsAsTheyWere)
