@@ -84,7 +84,8 @@ static bool accumulates(const ct_record *r)
 static void put_hue(drawing *d, uint32_t i)
 {
     const ct_record *r = record_at(d, i);
-    while (r->source != CT_NO_RECORD) r = record_at(d, i = r->source);
+    for (uint32_t source; (source = ct_source_record(d->words.ctx->tape, r)) != CT_NO_RECORD;)
+        r = record_at(d, i = source);
     if (!d->has_rule[i]) return;
     uint32_t thousandths = (uint32_t)(i * 618ull % 1000);
     ct_text_add(&d->lines.line, ", fillcolor=\"0.%03u 0.25 1.000\"", thousandths);
@@ -108,7 +109,11 @@ static void draw_record(drawing *d, uint32_t i)
         ct_text_add(line, "\\n");
         flush_scratch(d, 1); /* without the blank in front */
     }
-    if (r->source != CT_NO_RECORD) {
+    if (r->flags & CT_RECORD_HOOK) {
+        ct_text_add(line, "\\nhook of ");
+        ct_say_name(&d->words, &d->scratch, r->source);
+        flush_scratch(d, 0);
+    } else if (r->source != CT_NO_RECORD) {
         ct_text_add(line, "\\nof ");
         put_title(d, r->source);
     }
@@ -315,7 +320,8 @@ static void survey(drawing *d)
     for (uint32_t i = 0; i < d->n_records; i++) {
         const ct_record *r = record_at(d, i);
         const ct_operand *in = inputs_of(d, i);
-        if (r->source != CT_NO_RECORD) d->has_rule[r->source] = true;
+        const uint32_t source = ct_source_record(d->words.ctx->tape, r);
+        if (source != CT_NO_RECORD) d->has_rule[source] = true;
         for (uint32_t k = 0; k < n_drawn(r); k++) {
             if (!ct_ref_is_leaf(in[k].ref))
                 d->readers[in[k].ref]++;

@@ -37,7 +37,10 @@ static void say_record(const ct_tape_words *w, ct_text *line, size_t number)
     ct_text_pad(line, OP);
     ct_say_op(w, line, r);
     ct_text_pad(line, SOURCE);
-    if (r->source != CT_NO_RECORD) ct_text_add(line, "%u", r->source);
+    if (r->flags & CT_RECORD_HOOK)
+        ct_text_add(line, "hook");
+    else if (r->source != CT_NO_RECORD)
+        ct_text_add(line, "%u", r->source);
     ct_text_pad(line, OPERANDS);
     const size_t start = line->n;
     say_operands(w, line, r, CT_READ);
@@ -47,6 +50,10 @@ static void say_record(const ct_tape_words *w, ct_text *line, size_t number)
     if (state) ct_text_add(line, "%s+%u of state", line->n > start ? "  " : "", state);
     if (r->flags & CT_RECORD_SUMS) ct_text_add(line, "  sums adjoints");
     ct_say_attributes(w, line, r);
+    if (r->flags & CT_RECORD_HOOK) {
+        ct_text_add(line, "  hook of ");
+        ct_say_name(w, line, r->source);
+    }
 }
 
 static void say_header(const ct_tape_words *w, ct_lines *lines)

@@ -88,17 +88,25 @@ static void say_scalars(message *m, const ct_program *p, const ct_plan_record *r
         if (!isfinite(p->scalars[r->scalar + i])) say(m, "; its scalar %u is %g", i, p->scalars[r->scalar + i]);
 }
 
-/* The records by whose gradient rules it came about: one, or more for a gradient of a gradient. */
+/* The records by whose gradient rules it came about, or the tensors by whose hooks: one, or more for a gradient of a
+ * gradient. */
 static void say_sources(message *m, ct_context *ctx, uint32_t number)
 {
-    const char *begin = "; it belongs to the gradient of";
-    while ((number = record_at(ctx, number)->source) != CT_NO_RECORD) {
+    for (const char *begin = "; it";; begin = ", which") {
         const ct_record *r = record_at(ctx, number);
-        say(m, "%s %s (record %u), ", begin, op_name(ctx, number), number);
-        say_operands(m, ctx, number, 0, r->n_in);
+        const bool hook = r->flags & CT_RECORD_HOOK;
+        number = ct_source_record(ctx->tape, r);
+        if (hook) {
+            say(m, "%s is by a gradient hook of ", begin);
+            say_tensor(m, ctx, r->source);
+        }
+        if (number == CT_NO_RECORD) return;
+        say(m, "%s%s %s (record %u), ", hook ? "" : begin, hook ? ", made by" : " belongs to the gradient of",
+            op_name(ctx, number), number);
+        const ct_record *source = record_at(ctx, number);
+        say_operands(m, ctx, number, 0, source->n_in);
         say(m, " -> ");
-        say_operands(m, ctx, number, r->n_in, r->n_out);
-        begin = ", which belongs to the gradient of";
+        say_operands(m, ctx, number, source->n_in, source->n_out);
     }
 }
 

@@ -37,8 +37,9 @@ static void import_values(ct_context *ctx, ct_plan *p)
 /* A record keeps its number through planning: rewrites take records out, and never move one. */
 static uint32_t source_of(const ct_tape *t, const ct_record *r)
 {
-    if (r->source == CT_NO_RECORD || r->source < t->first_record) return CT_NO_RECORD;
-    return (uint32_t)(r->source - t->first_record);
+    const uint32_t source = ct_source_record(t, r);
+    if (source == CT_NO_RECORD || source < t->first_record) return CT_NO_RECORD;
+    return (uint32_t)(source - t->first_record);
 }
 
 static void import_records(ct_context *ctx, ct_plan *p)

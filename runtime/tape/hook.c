@@ -72,7 +72,9 @@ static ct_tensor call(ct_context *ctx, const ct_hook *hook, ct_tensor adjoint)
     const int no_grad_depth = ctx->no_grad_depth;
     const char *outer = t->callback;
     t->callback = "a gradient hook";
+    t->hooked = hook->ref;
     const ct_tensor returned = hook->call(ctx, adjoint, hook->user);
+    t->hooked = CT_REF_NONE;
     t->callback = outer;
     ctx->no_grad_depth = no_grad_depth;
     if (!ctx->status && t->step != step)

@@ -19,6 +19,7 @@ ct_status ct_tape_open(ct_context *ctx)
     tape->step = tape->segment = 1;
     tape->random_counter = CT_REF_NONE;
     tape->sweeping_record = CT_NO_RECORD;
+    tape->hooked = CT_REF_NONE;
     tape->n_key = CT_KEY_HEADER;
     snprintf(tape->why_not, sizeof tape->why_not, "no step has ended yet");
     return CT_OK;
@@ -113,6 +114,7 @@ static ct_record *append(ct_context *ctx, const ct_entry *e)
     }
     if (t->n_records == 0) forget_names(ctx); /* those of the last step, which could be replayed until now */
     ct_record *r = &t->records[t->n_records];
+    const bool hooked = t->hooked != CT_REF_NONE;
     *r = (ct_record){.op = e->op,
                      .phase = t->sweeping ? CT_PHASE_BACKWARD : e->phase,
                      .n_attr = e->n_attr,
@@ -122,7 +124,7 @@ static ct_record *append(ct_context *ctx, const ct_entry *e)
                      .operand = (uint32_t)t->n_operands,
                      .attr = (uint32_t)t->n_attrs,
                      .scalar = (uint32_t)t->n_scalars,
-                     .source = t->sweeping_record};
+                     .source = hooked ? t->hooked : t->sweeping_record};
     bool grad = false;
     ct_operand *operands = &t->operands[t->n_operands];
     size_t header = t->n_key++;
@@ -150,7 +152,7 @@ static ct_record *append(ct_context *ctx, const ct_entry *e)
     }
     grad = grad && ct_op_of(ctx, e->op)->vjp && ct_grad_enabled(ctx);
     bool keep = !t->sweeping || t->sweep_keeps || t->callback || ctx->config.eager;
-    r->flags = (uint8_t)((grad ? CT_RECORD_GRAD : 0) | (keep ? CT_RECORD_KEEP : 0));
+    r->flags = (uint8_t)((grad ? CT_RECORD_GRAD : 0) | (keep ? CT_RECORD_KEEP : 0) | (hooked ? CT_RECORD_HOOK : 0));
     for (uint32_t i = 0; i < e->n_out; i++) {
         ct_ref ref = (ct_ref)t->n_values++;
         ct_value *v = &t->values[ref];
@@ -321,6 +323,7 @@ void ct_tape_drop(ct_context *ctx)
     t->sweeping = t->sweep_keeps = false;
     ct_advice_dropped(ctx);
     t->sweeping_record = CT_NO_RECORD;
+    t->hooked = CT_REF_NONE;
     next_step(ctx);
 }
 

@@ -20,6 +20,7 @@ enum {
     CT_RECORD_KEEP = 2,  /* outputs have a name outside, or a later gradient may read them */
     CT_RECORD_SWEPT = 4, /* a backward went over it and did not retain it                 */
     CT_RECORD_SUMS = 8,  /* adds two adjoints of one tensor, which was used twice         */
+    CT_RECORD_HOOK = 16, /* a hook recorded it: its source is the tensor whose gradient that got */
 };
 
 typedef struct ct_operand {
@@ -37,7 +38,8 @@ typedef struct ct_record {
     uint32_t operand; /* first of n_in inputs, then n_out outputs, in operands[] */
     uint32_t attr;    /* first in attrs[]: integers, part of the key             */
     uint32_t scalar;  /* first in scalars[]: slots of the device's scalar table  */
-    uint32_t source;  /* the record whose gradient rule recorded it, by its number in the step; CT_NO_RECORD */
+    uint32_t source;  /* the record whose gradient rule recorded it, by its number in the step; CT_NO_RECORD;
+                         with CT_RECORD_HOOK the ct_ref of the hooked tensor: see ct_source_record */
 } ct_record;
 #define CT_NO_RECORD UINT32_MAX
 
@@ -97,6 +99,7 @@ typedef struct ct_tape {
     uint32_t sweep, path;       /* serials of the last sweep, the last ct_gradients */
     bool sweeping, sweep_keeps; /* rules are recording; with CT_CREATE_GRAPH       */
     uint32_t sweeping_record;   /* whose rule is recording; CT_NO_RECORD if none's */
+    ct_ref hooked;              /* the tensor whose hook is recording; CT_REF_NONE */
     int random_records;         /* in this step, in training mode                  */
     ct_ref random_counter;      /* leaf: steps with random records                 */
     ct_named_value *names;      /* of step values that were given one              */
@@ -118,6 +121,14 @@ typedef struct ct_tape {
 static inline ct_value *ct_value_at(ct_context *ctx, ct_ref ref)
 {
     return ct_ref_is_leaf(ref) ? &ct_leaf_at(ctx, ref)->value : &ctx->tape->values[ref];
+}
+
+/* The record that this one belongs to: of whose gradient rule it is, or which made the tensor whose hook it is by;
+ * CT_NO_RECORD: none, or a leaf has that hook. */
+static inline uint32_t ct_source_record(const ct_tape *t, const ct_record *r)
+{
+    if (!(r->flags & CT_RECORD_HOOK)) return r->source;
+    return ct_ref_is_leaf(r->source) ? CT_NO_RECORD : t->values[r->source].record;
 }
 
 ct_status ct_tape_open(ct_context *);

@@ -77,6 +77,22 @@ TEST_F(TapePrint, HasALineForEachRecord)
 )");
 }
 
+TEST_F(TapePrint, TellsWhatHooksRecorded)
+{
+    const ct_tensor w = parameter("w", {2}), h = named(ct_square(ctx, w), "h");
+    for (const ct_tensor x : {w, h}) {
+        const auto twice = [](ct_context *c, ct_tensor g, void *) { return ct_mul_scalar(c, g, 2); };
+        ctx.check(ct_on_gradient(ctx, x, twice, nullptr), "ct_on_gradient");
+    }
+    ctx.check(ct_backward(ctx, ct_sum(ctx, h, 0, nullptr, false)), "ct_backward");
+    EXPECT_EQ(lines_with("hook"),
+              R"(5     backward  -     mul_scalar       hook     %4 f32 [2] -> %5 f32 [2] s=2  hook of h
+8     backward  -     mul_scalar       hook     %7 f32 [2] -> %8 f32 [2] s=2  hook of w
+)");
+    EXPECT_NE(lines_with("mul ").find(" mul              0        %5 f32 [2], %6 f32 [2]"), std::string::npos)
+        << listing();
+}
+
 TEST_F(TapePrint, OfNothingSaysSo)
 {
     EXPECT_EQ(listing(), "step 1: nothing is recorded\n");

@@ -63,6 +63,22 @@ TEST_F(Anomaly, InTheForwardPass_NamesOpElementNamesAndShapes)
     EXPECT_EQ(ctx_.read(out), std::vector<double>{7});
 }
 
+TEST_F(Anomaly, OfAHook_NamesTheTensorThatHasIt)
+{
+    const ct_tensor w = leaf("w", {2}, {1, 2}, true), h = named(ct_square(ctx_, w), "h");
+    const auto log_of_negative = [](ct_context *c, ct_tensor g, void *) { return ct_log(c, ct_neg(c, g)); };
+    ctx_.check(ct_on_gradient(ctx_, h, log_of_negative, nullptr), "ct_on_gradient");
+    ctx_.check(ct_backward(ctx_, sum(h)), "ct_backward");
+    EXPECT_EQ(ct_step_end(ctx_), CT_ERR_NUMERIC);
+    EXPECT_TRUE(failed(ctx_, CT_ERR_NUMERIC,
+                       {"log (record 6, backward)",
+                        "; it is by a gradient hook of h [2], made by square (record 0), w [2] -> h [2]"}));
+    ctx_.check(ct_on_gradient(ctx_, w, log_of_negative, nullptr), "ct_on_gradient");
+    ctx_.check(ct_backward(ctx_, sum(w)), "ct_backward");
+    EXPECT_EQ(ct_step_end(ctx_), CT_ERR_NUMERIC);
+    EXPECT_TRUE(failed(ctx_, CT_ERR_NUMERIC, {"log (record", "; it is by a gradient hook of w [2]"}));
+}
+
 TEST_F(Anomaly, TellsInfFromMinusInf)
 {
     const ct_tensor x = leaf("x", {3}, {1, 0, 1000}), out = leaf("out", {}, {0});
