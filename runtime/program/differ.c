@@ -138,6 +138,35 @@ static void describe(const uint64_t *key, const key_record *k, char *text, size_
 
 #define IS_LEAF ((uint64_t)1 << 16) /* in the second word of a descriptor */
 
+/* The same op with the same new externals and attributes: what else differs. */
+static void say_rest(const ct_tape *t, const difference *d, char *text, size_t bytes)
+{
+    const uint64_t *was = d->old->key + d->was.header, *is = t->key + d->is.header;
+    const uint64_t flags = (was[0] ^ is[0]) >> 16 & 0xff;
+    if (d->was.n_in != d->is.n_in)
+        snprintf(text, bytes, ": with %u operands, which were %u", d->is.n_in, d->was.n_in);
+    else if (flags & CT_RECORD_GRAD)
+        snprintf(text, bytes, ": it %s a gradient now", is[0] >> 16 & CT_RECORD_GRAD ? "requires" : "requires no");
+    else if (flags & CT_RECORD_HOOK)
+        snprintf(text, bytes, ": it is %s by a gradient hook", is[0] >> 16 & CT_RECORD_HOOK ? "now" : "no longer");
+    else if (flags || d->was.header - d->was.start != d->is.header - d->is.start)
+        snprintf(text, bytes, ": other results are kept than before");
+    else {
+        reader a = {.key = d->old->key, .n = d->old->n_key, .at = d->was.header + 1, .externals = d->was.named};
+        reader b = {.key = t->key, .n = t->n_key, .at = d->is.header + 1, .externals = d->is.named};
+        for (uint32_t i = 0; i < d->is.n_in; i++) {
+            const bool other = a.key[a.at] != b.key[b.at];
+            size_t descriptor;
+            if (other) {
+                snprintf(text, bytes, ": its operand %u is another tensor of the step", i);
+                return;
+            }
+            names_external(&a, &descriptor);
+            names_external(&b, &descriptor);
+        }
+    }
+}
+
 static const char *advice(const ct_tape *t, const difference *d, bool found)
 {
     const bool same_op = d->was.op == d->is.op && d->was.n_attr == d->is.n_attr;
@@ -167,12 +196,15 @@ void ct_program_explain_miss(ct_context *ctx, char *text, size_t bytes)
         return;
     }
     const bool found = find_external(ctx, &d);
+    char rest[100] = "";
+    const char *why = advice(t, &d, found);
+    if (!found && !*why && d.is.op && d.was.op == d.is.op) say_rest(t, &d, rest, sizeof rest);
     char before[200], now[200];
     describe(d.old->key, &d.was, before, sizeof before);
     describe(t->key, &d.is, now, sizeof now);
     const char *name = d.is.external < t->n_externals && ct_ref_is_leaf(t->externals[d.is.external])
                            ? ct_leaf_at(ctx, t->externals[d.is.external])->name
                            : NULL;
-    snprintf(text, bytes, "record %d is now %s%s%s%s; in the program most like it, it was %s%s", d.number, now,
-             name ? " (" : "", name ? name : "", name ? ")" : "", before, advice(t, &d, found));
+    snprintf(text, bytes, "record %d is now %s%s%s%s; in the program most like it, it was %s%s%s", d.number, now,
+             name ? " (" : "", name ? name : "", name ? ")" : "", before, why, rest);
 }

@@ -241,6 +241,34 @@ TEST_F(Cache, ExpectCached_NamesTheFirstRecordThatDiffers)
         EXPECT_NE(message.find(word), std::string::npos) << word << " is not in: " << message;
 }
 
+// The op is the same, on the same leaves: the reason is in what else the record has.
+TEST_F(Cache, ExpectCached_TellsRecordsOfOneOpApart)
+{
+    const ct_tensor x = some_leaf(ctx, {6}, 1), w = some_leaf(ctx, {6}, 2), out = some_leaf(ctx, {6}, 3);
+    const auto miss = [&](const std::function<ct_tensor(ct_tensor, ct_tensor)> &last, bool grad = false) {
+        ctx.check(ct_set_requires_grad(ctx, w, grad), "ct_set_requires_grad");
+        const ct_tensor t = ct_square(ctx, x), u = ct_neg(ctx, x);
+        ct_assign(ctx, out, ct_exp(ctx, last(t, u)));
+        const ct_status status = ct_step_end(ctx);
+        return status ? take_error(ctx, status) : std::string();
+    };
+    const auto sub = [&](ct_tensor a, ct_tensor b) { return ct_sub(ctx, a, b); };
+    EXPECT_EQ(miss(sub), "");
+    EXPECT_EQ(miss([&](ct_tensor t, ct_tensor u) { return ct_add(ctx, t, ct_mul(ctx, u, w)); }), "");
+    ct_expect_cached(ctx, true);
+    const auto says = [](const std::string &message, const std::string &words) {
+        return message.find(words) == std::string::npos ? ::testing::AssertionFailure() << message
+                                                        : ::testing::AssertionSuccess();
+    };
+    EXPECT_TRUE(says(miss([&](ct_tensor t, ct_tensor u) { return sub(u, t); }),
+                     "it was sub: its operand 0 is another tensor of the step"));
+    EXPECT_TRUE(says(miss([&](ct_tensor t, ct_tensor) { return sub(t, t); }),
+                     "it was sub: its operand 1 is another tensor of the step"));
+    EXPECT_TRUE(says(miss([&](ct_tensor t, ct_tensor u) { return ct_add(ctx, t, ct_mul(ctx, u, w)); }, true),
+                     ": it requires a gradient now"));
+    ct_expect_cached(ctx, false);
+}
+
 TEST(CacheLog, AMiss_IsLogged)
 {
     std::vector<std::string> lines;
