@@ -251,7 +251,8 @@ CT_API ct_tensor ct_slice(ct_context *ctx, ct_tensor x, int dim, int64_t start, 
 
 /* y = the n tensors, one after the other along dim; all of one dtype, with equal sizes in the other dims. One may
  * be there several times. The gradient of each is its slice of dy. CT_ERR_ARGUMENT: n < 1, dim out of range.
- * CT_ERR_SHAPE: other sizes differ, or there are no dims; the message numbers the tensors from 0. */
+ * CT_ERR_SHAPE: other sizes differ, or there are no dims; the message numbers the tensors from 0. A tensor [0] is no
+ * exception, as it is in torch.cat, which leaves it out among tensors of any shape. */
 CT_API ct_tensor ct_concat(ct_context *ctx, int n, const ct_tensor *tensors, int dim);
 
 /* y = x broadcast to shape;  dx = dy summed over the broadcast dims. CT_ERR_SHAPE: x does not broadcast to
