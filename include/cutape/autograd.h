@@ -71,7 +71,7 @@ CT_API ct_status ct_gradients(ct_context *ctx, int n_out, const ct_tensor *outpu
 /* Forward mode: out_tangents[i] = sum_j (d outputs[i] / d inputs[j]) tangents[j], as step values.
  * tangents[j] has the shape and dtype of inputs[j], out_tangents[i] those of outputs[i]; zeros where
  * unconnected. The outputs are recorded already, with inputs that require a gradient; the graph stays
- * usable.
+ * usable. out_tangents require no gradient: what is computed from them is not differentiated through them.
  * On error out_tangents are zero tensors. CT_ERR_SHAPE, CT_ERR_DTYPE: a tangent unlike its input. */
 CT_API ct_status ct_jvp(ct_context *ctx, int n_in, const ct_tensor *inputs, const ct_tensor *tangents, int n_out,
                         const ct_tensor *outputs, ct_tensor *out_tangents);
@@ -83,16 +83,19 @@ typedef ct_tensor (*ct_gradient_hook)(ct_context *ctx, ct_tensor gradient, void 
 /* As torch's Tensor.register_hook: from now on every ct_backward, ct_backward_from and ct_gradients (not
  * ct_jvp) that reaches the tensor, a leaf or a step value that requires a gradient, hands its gradient to the
  * hook: once all that flows back to it was added up, and before it flows on or is added into .grad or
- * returned. Several hooks of a tensor run in the order they were added, each on what the one before made.
- * Those of a leaf stay until it is released, those of a step value until the step ends; hook NULL takes all
- * hooks of the tensor away.
+ * returned. (On an input of ct_gradients, torch runs them from 2.0 on.) Several hooks of a tensor run in the order they
+ * were added, each on what the one before made. Those of a leaf stay until it is released, those of a step value until
+ * the step ends; hook NULL takes all hooks of the tensor away.
  *
  * A hook runs while a gradient call records, never when a program plays: what it records is played with
- * the rest. It may only call ops (state ops such as ct_append and ct_assign too) and make leaves. What it
- * records, and the gradient it is given, can be read after the gradient call; under CT_CREATE_GRAPH it is
- * differentiated.
- * CT_ERR_STATE: the tensor requires no gradient; at the gradient call, that a hook called something else.
- * CT_ERR_SHAPE, CT_ERR_DTYPE, at the gradient call: a hook returned a tensor unlike its gradient. */
+ * the rest. It may only call ops (state ops such as ct_append and ct_assign too), make leaves, and ask
+ * (ct_describe, ct_tape_print ...). Refused is what reads or writes memory (ct_read, ct_item, ct_print, ct_data,
+ * ct_write, ct_mark_written), ends something or plays (ct_flush, ct_step_end, ct_replay, ct_synchronize),
+ * differentiates (ct_backward, ct_gradients, ct_jvp, ct_gradcheck), or changes what others rely on (ct_release,
+ * ct_set_requires_grad, ct_on_gradient, ct_set_training, ct_expect_cached). What it records, and the gradient it is
+ * given, can be read after the gradient call; under CT_CREATE_GRAPH it is differentiated. CT_ERR_STATE: the tensor
+ * requires no gradient; at the gradient call, that a hook called something else. CT_ERR_SHAPE, CT_ERR_DTYPE, at the
+ * gradient call: a hook returned a tensor unlike its gradient. */
 CT_API ct_status ct_on_gradient(ct_context *ctx, ct_tensor tensor, ct_gradient_hook hook, void *user);
 
 /* What is recorded until the matching ct_no_grad_end requires no gradient. Nests. */
@@ -108,9 +111,9 @@ CT_API ct_tensor ct_detach(ct_context *ctx, ct_tensor x);
  * element of each input: |analytic - numeric| <= atol + rtol |numeric|, with NaN and infinities never equal.
  * f records ops on its n inputs (ct_gradients with CT_CREATE_GRAPH too, so that gradients can be checked),
  * returns an F64 tensor of any shape, reads nothing, and gives the same result each time it is called: no
- * dropout in training mode. What is differentiated is the sum of the result's elements, each times a fixed
- * random weight of 1/2 to 3/2 or -3/2 to -1/2. eps 1e-6, atol 1e-7, rtol 1e-5 suit most functions of values
- * near 1.
+ * dropout in training mode; nor may the result rest on ct_jvp, through which no gradient flows. What is differentiated
+ * is the sum of the result's elements, each times a fixed random weight of 1/2 to 3/2 or -3/2 to -1/2. eps 1e-6, atol
+ * 1e-7, rtol 1e-5 suit most functions of values near 1.
  *
  * inputs are F64 leaves. All are checked, whether they require a gradient or not. They, their requires_grad
  * and their .grad are left as they were, on an error too. It plays steps of its own, so it first ends the

@@ -226,7 +226,8 @@ void *ct_stream(const ct_context *ctx) { return ctx && ctx->device ? ctx->device
 
 void ct_set_training(ct_context *ctx, bool training)
 {
-    if (ctx) ctx->training = training;
+    if (!ctx || (ctx->open && ct_refuse_in_callback(ctx, "ct_set_training"))) return;
+    ctx->training = training;
 }
 
 bool ct_is_training(ct_context *ctx) { return ctx && ctx->training; }

@@ -341,6 +341,8 @@ void ct_release(ct_context *ctx, ct_tensor tensor)
 {
     ct_ref ref;
     if (!ctx || !ctx->open || tensor.bits == 0) return;
+    /* A sweep holds handles of leaves; the function of ct_gradcheck may release what it made. */
+    if (ctx->tape->sweeping && ct_refuse_in_callback(ctx, "ct_release")) return;
     const char *wrong = look_up(ctx, tensor, &ref);
     if (!wrong && !ct_ref_is_leaf(ref)) wrong = "is a step value, not a leaf";
     if (!wrong && ct_leaf_at(ctx, ref)->internal) wrong = "is a gradient: it goes with its leaf";

@@ -281,7 +281,7 @@ static void finish_key(ct_context *ctx, bool final)
 
 void ct_expect_cached(ct_context *ctx, bool expect)
 {
-    if (ctx && ctx->open) ctx->programs->expect_cached = expect;
+    if (ctx && ctx->open && !ct_refuse_in_callback(ctx, "ct_expect_cached")) ctx->programs->expect_cached = expect;
 }
 
 /* A miss, when it matters: recompiling silently is what users of graph capture suffer from. */

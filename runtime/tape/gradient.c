@@ -329,6 +329,7 @@ ct_status ct_backward(ct_context *ctx, ct_tensor root)
 {
     ct_ref ref;
     ct_status status = ct_ready(ctx);
+    if (!status) status = ct_refuse_in_callback(ctx, "ct_backward");
     if (status) return status;
     if (!ct_resolve(ctx, "ct_backward", "the root", root, &ref)) return ctx->status;
     if (ct_value_at(ctx, ref)->shape.numel != 1)

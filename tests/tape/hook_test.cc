@@ -284,7 +284,7 @@ TEST_F(Hooks, ReturnATensorLikeTheGradient)
 
 TEST_F(Hooks, MayOnlyCallOps)
 {
-    const ct_tensor x = parameter({3}), w = parameter({1});
+    const ct_tensor x = parameter({3}), w = parameter({1}), vector = parameter({1, 2});
     double host = 0;
     const std::vector<std::pair<const char *, std::function<void(ct_context *, ct_tensor)>>> calls = {
         {"ct_backward", [&](ct_context *c, ct_tensor) { ct_backward(c, ct_square(c, w)); }},
@@ -302,6 +302,10 @@ TEST_F(Hooks, MayOnlyCallOps)
         {"ct_synchronize", [](ct_context *c, ct_tensor) { ct_synchronize(c); }},
         {"ct_set_requires_grad", [&](ct_context *c, ct_tensor) { ct_set_requires_grad(c, w, false); }},
         {"ct_on_gradient", [&](ct_context *c, ct_tensor) { ct_on_gradient(c, w, call, nullptr); }},
+        {"ct_release", [&](ct_context *c, ct_tensor) { ct_release(c, w); }},
+        {"ct_set_training", [](ct_context *c, ct_tensor) { ct_set_training(c, false); }},
+        {"ct_expect_cached", [](ct_context *c, ct_tensor) { ct_expect_cached(c, true); }},
+        {"ct_backward: called by", [&](ct_context *c, ct_tensor) { ct_backward(c, vector); }},
     };
     for (const auto &[name, body] : calls) {
         SCOPED_TRACE(name);
@@ -321,6 +325,7 @@ TEST_F(Hooks, MayOnlyCallOps)
     EXPECT_EQ(grad(x), Values{0});
     ctx.end_step();
     EXPECT_TRUE(requires_grad(w));
+    EXPECT_TRUE(ct_is_training(ctx));
 }
 
 TEST_F(Hooks, ThatFailLeaveTheirError)
