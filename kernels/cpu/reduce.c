@@ -16,6 +16,7 @@
 #define COLUMNS 64    /* of a block; in the general case, outputs      */
 #define CHUNK 4096    /* elements that are gone over at once           */
 #define ROWS 256      /* of a column that are added one after another  */
+#define GROUP 64      /* chunks of columns that are merged one by one  */
 #define GATHERED 1024 /* elements of alternating dims, taken together  */
 
 /* Where n elements are halved: after whole chunks. */

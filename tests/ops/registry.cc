@@ -195,7 +195,7 @@ const std::map<std::string, Entry> &registry()
         {"amax", Entry{reduction<ct_amax>}.within(0)},
         {"amin", Entry{reduction<ct_amin>}.within(0)},
         {"logsumexp", Entry{reduction<ct_logsumexp>}.within(4, Accuracy::operand)},
-        {"var", Entry{var}.within(32)},
+        {"var", Entry{var}.within(16)},
         {"matmul", Entry{binary<ct_matmul>}.within(4, Accuracy::terms)},
         {"linear", Entry{linear}.within(4, Accuracy::terms)},
         {"reshape", Entry{shaped<ct_reshape>}.within(0)},
