@@ -76,7 +76,7 @@ typedef struct ct_op_call {
     const ct_op_scalar *scalars; /* [n_scalars], on the context's device: a launcher hands the address on and its
                                     kernel reads it, as values change between replays; NULL while shapes are
                                     found */
-    int64_t first, count;        /* CPU: the elements to compute, all of them but for CT_OP_IS_ELEMENTWISE */
+    int64_t first, count;        /* CPU, CT_OP_IS_ELEMENTWISE: the elements to compute */
     uint64_t reserved[8];
 } ct_op_call;
 
@@ -123,8 +123,9 @@ typedef struct ct_op_config {
     /* The gradient of sum_j <adjoints[j], outputs[j]> for every input, recorded as ops: see ct_op_gradient. It runs
      * while a gradient call records, never when a program plays, and may only call ops. NULL: there is none. */
     void (*gradient)(ct_context *ctx, const ct_op_gradient *g);
-    /* Computes the call, elements [first, first + count), possibly on several threads at once; not 0: it failed.
-     * NULL: not on the CPU. */
+    /* Computes the call, of an elementwise op elements [first, first + count), possibly on several threads at once.
+     * Like `cuda` and `infer` it may not call the library. Not 0: it failed, as a device fails: the error stands until
+     * ct_destroy, so bad data is better shown by a NaN. NULL: not on the CPU. */
     int (*cpu)(const ct_op_call *call);
     /* Launches kernels that compute the call, on a cudaStream_t: see above. Returns a cudaError_t, as of
      * cudaGetLastError. NULL: not on CUDA. */

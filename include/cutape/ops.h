@@ -288,8 +288,9 @@ CT_API ct_tensor ct_layer_norm(ct_context *ctx, ct_tensor x, ct_tensor gamma, ct
  * gradients as ct_layer_norm's, over all dims but c.
  * Otherwise mean and var are the running ones, and dx = dy gamma / sqrt(var + eps). None for the running
  * leaves.
- * CT_ERR_ARGUMENT: a running tensor is not a leaf. CT_ERR_SHAPE: x has no dim 1, one of the others is not [c],
- * or, in training, there is but one value per channel. */
+ * CT_ERR_ARGUMENT: a running tensor is missing, not a leaf, or another operand too; momentum outside [0, 1].
+ * CT_ERR_SHAPE: x has no dim 1, one of the others is not [c], or, in training, there is but one value per
+ * channel. */
 CT_API ct_tensor ct_batch_norm(ct_context *ctx, ct_tensor x, ct_tensor gamma, ct_tensor beta, ct_tensor running_mean,
                                ct_tensor running_var, double momentum, double eps);
 

@@ -176,7 +176,11 @@ static __device__ __forceinline__ void norm_of_line(const ct_args &a, Line &line
     const T *gamma = static_cast<const T *>(a.p[1]), *beta = static_cast<const T *>(a.p[2]);
     T *y = static_cast<T *>(a.p[3]), *h = static_cast<T *>(a.p[4]), sum = 0;
     line.each([&](int64_t, int64_t, T &value) { sum += value; });
-    const T mean = line.sum(sum, shared) / n;
+    const T near_mean = line.sum(sum, shared) / n;
+    /* What rounding left out, where the line is long and far from 0. */
+    sum = 0;
+    line.each([&](int64_t, int64_t, T &value) { sum += value - near_mean; });
+    const T mean = near_mean + line.sum(sum, shared) / n;
     sum = 0;
     line.each([&](int64_t, int64_t, T &value) { sum += (value - mean) * (value - mean); });
     const T var = line.sum(sum, shared) / n, scale = T(1) / sqrt(var + eps);

@@ -141,6 +141,12 @@ static bool add_parameter(ct_context *ctx, bool channels, norm_operands *o, cons
                 ct_ref_text(ctx, ref));
         return false;
     }
+    for (uint32_t i = 0; i < o->n; i++)
+        if (o->refs[i] == ref && ((o->access[i] | access) & CT_WRITE)) {
+            ct_fail(ctx, CT_ERR_ARGUMENT, "%s: %s %s is another operand too; a running one stands alone", op, name,
+                    ct_ref_text(ctx, ref));
+            return false;
+        }
     if (!used) return true;
     o->refs[o->n] = ref;
     o->access[o->n++] = access;
@@ -209,6 +215,10 @@ ct_tensor ct_batch_norm(ct_context *ctx, ct_tensor x, ct_tensor gamma, ct_tensor
         !add_parameter(ctx, true, &o, "running_var", running_var, CT_UPDATE, true) ||
         !add_gamma_and_beta(ctx, true, &o, gamma, beta))
         return (ct_tensor){0};
+    if (!(momentum >= 0 && momentum <= 1)) {
+        ct_fail(ctx, CT_ERR_ARGUMENT, "batch_norm: momentum is %g; wants 0 to 1", momentum);
+        return (ct_tensor){0};
+    }
     if (ctx->training && line_length(true, &o.x) == 1) {
         ct_fail(ctx, CT_ERR_SHAPE, "batch_norm: x %s: training wants more than one value per channel",
                 ct_ref_text(ctx, o.refs[0]));

@@ -49,6 +49,28 @@ class BatchNorm : public ::testing::TestWithParam<ct_dtype>
     }
 };
 
+// 40,000 values a channel around 10,000: what a sum of them loses would be lost from every centred value.
+TEST_P(BatchNorm, FarFromZero_IsStillNormalised)
+{
+    const size_t n = 20000, channels = 2;
+    Values x(n * channels * 2), mean(channels, 0), variance(channels, 0), y(x.size());
+    const auto channel = [](size_t i) { return i / 2 % 2; };
+    for (size_t i = 0; i < x.size(); ++i) x[i] = 10000 + static_cast<double>(i * 2654435761u % 4096) / 1024 - 2;
+    for (size_t i = 0; i < x.size(); ++i) mean[channel(i)] += x[i] / static_cast<double>(2 * n);
+    for (size_t i = 0; i < x.size(); ++i)
+        variance[channel(i)] += std::pow(x[i] - mean[channel(i)], 2) / static_cast<double>(2 * n);
+    for (size_t i = 0; i < x.size(); ++i) y[i] = (x[i] - mean[channel(i)]) / std::sqrt(variance[channel(i)] + eps);
+    const ct_tensor normalised =
+        ct_batch_norm(ctx_, ctx_.leaf(real_, {static_cast<int64_t>(n), 2, 2}, x), {}, {}, mean_, var_, 1, eps);
+    // Half an ulp of the mean, 5e-4, is all that may be off in f32.
+    EXPECT_TRUE(all_close(ctx_.read(normalised), y, real_ == CT_F32 ? Tolerance{0, 6e-4} : Tolerance{1e-9, 1e-9}));
+    EXPECT_TRUE(all_close(ctx_.read(mean_), mean, real_ == CT_F32 ? Tolerance{0, 6e-4} : Tolerance{1e-12, 0}));
+    const double unbiased = 2 * static_cast<double>(n) / (2 * static_cast<double>(n) - 1);
+    for (double &v : variance) v *= unbiased;
+    EXPECT_TRUE(all_close(ctx_.read(var_), variance, real_ == CT_F32 ? Tolerance{1e-5, 0} : Tolerance{1e-9, 0}));
+    ctx_.end_step();
+}
+
 TEST_P(BatchNorm, RunningStatistics_FollowTheBatchesAndTheReplays)
 {
     const ct_tensor x = ctx_.leaf(real_, {3, 2, 2}, batch(0));
@@ -164,6 +186,14 @@ TEST_P(BatchNorm, WhatDoesNotFit_IsRefused)
     EXPECT_TRUE(failed(ctx_, CT_ERR_ARGUMENT, {"batch_norm", "running_mean", "step value"}));
     EXPECT_EQ(ct_batch_norm(ctx_, x, gamma_, beta_, mean_, {0}, momentum, eps).bits, 0u);
     EXPECT_TRUE(failed(ctx_, CT_ERR_ARGUMENT, {"batch_norm", "running_var"}));
+    EXPECT_EQ(ct_batch_norm(ctx_, x, gamma_, beta_, mean_, mean_, momentum, eps).bits, 0u);
+    EXPECT_TRUE(failed(ctx_, CT_ERR_ARGUMENT, {"batch_norm", "running_var", "another operand"}));
+    EXPECT_EQ(ct_batch_norm(ctx_, x, var_, beta_, mean_, var_, momentum, eps).bits, 0u);
+    EXPECT_TRUE(failed(ctx_, CT_ERR_ARGUMENT, {"batch_norm", "gamma", "another operand"}));
+    for (const double wrong : {-0.5, 1.5, std::nan("")}) {
+        EXPECT_EQ(ct_batch_norm(ctx_, x, gamma_, beta_, mean_, var_, wrong, eps).bits, 0u);
+        EXPECT_TRUE(failed(ctx_, CT_ERR_ARGUMENT, {"batch_norm", "momentum"}));
+    }
     EXPECT_EQ(ct_layer_norm(ctx_, ctx_.leaf(real_, {}, {1}), {0}, {0}, eps).bits, 0u);
     EXPECT_TRUE(failed(ctx_, CT_ERR_SHAPE, {"layer_norm", "at least one dim"}));
     EXPECT_EQ(ct_layer_norm(ctx_, x, wide, beta_, eps).bits, 0u);

@@ -164,7 +164,7 @@ TEST_F(UserGradCheck, NeverPassesOnNaNOrInfinity)
     EXPECT_TRUE(finds(CT_ERR_NUMERIC, {"input 0"}, overflow, {constant({0})}));
 }
 
-TEST_F(UserGradCheck, NamesTheElementOfTheValueThatIsNotFinite)
+TEST_F(UserGradCheck, ValueOfNaNOrInf_IsNamedByItsElement)
 {
     const ct_tensor a = constant({1, 2, 3}), b = constant({1, -1, 1}), edge = constant({1, 1, 1e-7});
     const Function f = [](ct_context *ctx, const ct_tensor *in) { return ct_add(ctx, in[0], ct_log(ctx, in[1])); };
