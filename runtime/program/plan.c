@@ -337,7 +337,9 @@ ct_status ct_plan_make(ct_context *ctx, bool final, size_t base, ct_plan *p)
     if (sound) {
         import_values(ctx, p);
         import_records(ctx, p);
-        ct_plan_rewrite(p);
+        sound = ct_plan_rewrite(ctx, p);
+    }
+    if (sound) {
         drop_dead(p);
         share_aliases(p);
         find_lifetimes(p);

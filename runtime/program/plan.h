@@ -62,8 +62,9 @@ typedef struct ct_plan {
 ct_status ct_plan_make(ct_context *, bool final, size_t base, ct_plan *out);
 void ct_plan_free(ct_context *, ct_plan *);
 
-/* Rewrites, in rewrite.c: they change operands and flags, never rounding by how a segment ends. */
-void ct_plan_rewrite(ct_plan *);
+/* Rewrites, in rewrite.c: they change operands and flags, never rounding by how a segment ends. False: host memory
+ * is out. */
+bool ct_plan_rewrite(ct_context *, ct_plan *);
 
 static inline const ct_op *ct_plan_op(const ct_plan *p, const ct_plan_record *r) { return ct_op_of(p->ctx, r->op); }
 static inline const ct_plan_operand *ct_plan_in(const ct_plan *p, const ct_plan_record *r, uint32_t i)

@@ -10,34 +10,45 @@
 
 static ct_plan_operand *in(ct_plan *p, const ct_plan_record *r, uint32_t i) { return &p->operands[r->operand + i]; }
 
-/* Does a record other than `except` between two (exclusive) touch the value with this access? */
-static bool touched_between(const ct_plan *p, uint32_t value, uint32_t access, uint32_t after, uint32_t before,
-                            uint32_t except)
+/* The last operand, of the records so far, that touched a value. */
+typedef struct touch {
+    uint32_t record, operand; /* CT_NEVER: none did */
+} touch;
+
+static void forget(const ct_plan *p, touch *last)
 {
-    for (uint32_t k = after + 1; k < before; k++) {
-        const ct_plan_record *r = &p->records[k];
-        for (uint32_t i = 0; k != except && i < r->n_in; i++)
-            if (ct_plan_in(p, r, i)->value == value && (ct_plan_in(p, r, i)->access & access)) return true;
-    }
-    return false;
+    for (uint32_t i = 0; i < p->n_values; i++) last[i] = (touch){CT_NEVER, CT_NEVER};
 }
 
-/* Let record k read, as operand i, the source of the op that made the operand. */
-static bool read_through(ct_plan *p, uint32_t k, uint32_t i, ct_opcode through)
+/* Note whom record k touches with this access. */
+static void note(const ct_plan *p, touch *last, uint32_t k, uint32_t access)
+{
+    const ct_plan_record *r = &p->records[k];
+    for (uint32_t i = 0; i < r->n_in; i++) {
+        const ct_plan_operand *o = ct_plan_in(p, r, i);
+        if (o->value != CT_NO_VALUE && (o->access & access)) last[o->value] = (touch){k, r->operand + i};
+    }
+}
+
+/* By record k or one behind it? */
+static bool touched_from(const touch *t, uint32_t k) { return t->record != CT_NEVER && t->record >= k; }
+
+/* Let record k read, as operand i, the source of the op that made the operand. `written`: who wrote a value last. */
+static bool read_through(ct_plan *p, const touch *written, uint32_t k, uint32_t i, ct_opcode through)
 {
     ct_plan_operand *o = in(p, &p->records[k], i);
     if (o->value == CT_NO_VALUE || o->access != CT_READ) return false;
     uint32_t maker = p->values[o->value].maker;
     if (maker == CT_NEVER || p->records[maker].op != through) return false;
     uint32_t source = ct_plan_in(p, &p->records[maker], 0)->value;
-    if (p->values[source].leaf && touched_between(p, source, CT_WRITE, maker, k, CT_NEVER)) return false;
+    if (p->values[source].leaf && touched_from(&written[source], maker)) return false;
     p->values[o->value].readers--;
     p->values[source].readers++;
     o->value = source;
     return true;
 }
 
-static void take_in_transposes(ct_plan *p, uint32_t k)
+static void take_in_transposes(ct_plan *p, const touch *written, uint32_t k)
 {
     ct_plan_record *r = &p->records[k];
     for (uint32_t i = 0; i < 2; i++) {
@@ -46,48 +57,25 @@ static void take_in_transposes(ct_plan *p, uint32_t k)
         int ndim = p->values[value].shape.ndim;
         const int64_t *dims = &p->attrs[p->records[maker].attr];
         bool last_two = (dims[0] == ndim - 1 && dims[1] == ndim - 2) || (dims[0] == ndim - 2 && dims[1] == ndim - 1);
-        if (last_two && read_through(p, k, i, CT_OP_transpose)) p->attrs[r->attr + i] ^= 1;
+        if (last_two && read_through(p, written, k, i, CT_OP_transpose)) p->attrs[r->attr + i] ^= 1;
     }
 }
 
-/* The record before k that touched the value last; CT_NEVER if none did. */
-static uint32_t last_touch(const ct_plan *p, uint32_t value, uint32_t k, uint32_t except)
-{
-    while (k-- > 0) {
-        const ct_plan_record *r = &p->records[k];
-        for (uint32_t i = 0; k != except && i < r->n_in; i++)
-            if (ct_plan_in(p, r, i)->value == value) return k;
-    }
-    return CT_NEVER;
-}
-
-static bool reads(const ct_plan *p, uint32_t k, uint32_t value)
-{
-    const ct_plan_record *r = &p->records[k];
-    for (uint32_t i = 0; i < r->n_in; i++)
-        if (ct_plan_in(p, r, i)->value == value) return true;
-    return false;
-}
-
-/* Record k is accumulate(leaf, value). */
-static void store_accumulated(ct_plan *p, uint32_t k)
+/* Record k is accumulate(leaf, value). `last`: who touched a value last. */
+static void store_accumulated(ct_plan *p, const touch *last, uint32_t k)
 {
     ct_plan_record *r = &p->records[k];
     uint32_t leaf = in(p, r, 0)->value, value = in(p, r, 1)->value;
     if (value == leaf) return;
     ct_plan_value *v = &p->values[value];
     uint32_t maker = v->maker;
-    /* The maker may write where the accumulate would have, if nobody looks in between. */
+    const touch before = last[leaf];
+    /* The maker may write where the accumulate would have, if nobody looks in between, and it does not itself. */
     bool direct = maker != CT_NEVER && !v->named && v->readers == 1 &&
-                  !(ct_plan_op(p, &p->records[maker])->flags & CT_OP_ALIAS) && !reads(p, maker, leaf) &&
-                  !touched_between(p, leaf, CT_UPDATE, maker, k, CT_NEVER);
-    uint32_t zero = last_touch(p, leaf, k, CT_NEVER);
-    bool zeroed = zero != CT_NEVER && p->records[zero].op == CT_OP_zero && p->records[zero].live;
-    if (zeroed) {
-        ct_plan_record *z = &p->records[zero];
-        for (uint32_t i = 0; i < z->n_in; i++)
-            if (in(p, z, i)->value == leaf) in(p, z, i)->value = CT_NO_VALUE;
-        direct = direct && maker > zero;
+                  !(ct_plan_op(p, &p->records[maker])->flags & CT_OP_ALIAS) && !touched_from(&before, maker);
+    if (before.record != CT_NEVER && p->records[before.record].op == CT_OP_zero) {
+        p->operands[before.operand].value = CT_NO_VALUE;
+        direct = direct && maker > before.record;
         if (!direct) r->op = CT_OP_assign, in(p, r, 0)->access = CT_WRITE;
     } else {
         direct = direct && p->records[maker].op == CT_OP_matmul;
@@ -100,15 +88,24 @@ static void store_accumulated(ct_plan *p, uint32_t k)
     v->readers = 0;
 }
 
-void ct_plan_rewrite(ct_plan *p)
+bool ct_plan_rewrite(ct_context *ctx, ct_plan *p)
 {
+    touch *last = ct_alloc(ctx, p->n_values * sizeof *last);
+    if (!last) return false;
+    forget(p, last);
     for (uint32_t k = 0; k < p->n_records; k++) {
         const ct_plan_record *r = &p->records[k];
-        if (r->op == CT_OP_matmul) take_in_transposes(p, k);
+        if (r->op == CT_OP_matmul) take_in_transposes(p, last, k);
         const uint32_t flags = ct_plan_op(p, r)->flags;
         if ((flags & CT_OP_ELEMENTWISE) && !(flags & CT_OP_DENSE))
-            for (uint32_t i = 0; i < r->n_in; i++) read_through(p, k, i, CT_OP_expand);
+            for (uint32_t i = 0; i < r->n_in; i++) read_through(p, last, k, i, CT_OP_expand);
+        note(p, last, k, CT_WRITE);
     }
-    for (uint32_t k = 0; k < p->n_records; k++)
-        if (p->records[k].op == CT_OP_accumulate) store_accumulated(p, k);
+    forget(p, last);
+    for (uint32_t k = 0; k < p->n_records; k++) {
+        if (p->records[k].op == CT_OP_accumulate) store_accumulated(p, last, k);
+        note(p, last, k, CT_UPDATE);
+    }
+    ct_free(ctx, last);
+    return true;
 }

@@ -364,9 +364,7 @@ MUTANTS = {
          "if (at->list[i].last > k) at->list[n++]"),
     ],
     "runtime/program/rewrite.c": [
-        ("rewrite: zero, read, accumulate", "", "if (ct_plan_in(p, r, i)->value == value) return k;\n    }\n"
-         "    return CT_NEVER;", "if (ct_plan_in(p, r, i)->value == value && r->op == CT_OP_zero) return k;\n    }\n"
-         "    return CT_NEVER;"),
+        ("rewrite: zero, read, accumulate", "", "note(p, last, k, CT_UPDATE);", "note(p, last, k, CT_WRITE);"),
         ("rewrite: a transpose of other dims", "", "if (last_two && read_through", "if (read_through"),
         ("rewrite: anything adds into a leaf", "", "direct = direct && p->records[maker].op == CT_OP_matmul;", ""),
     ],
