@@ -4,6 +4,7 @@
  * the table reads as NaN and adds nothing, so that no memory is touched that is not the table's.
  */
 #include "ops/op.h"
+#include "device/device.h"
 #include "program/lower.h"
 
 enum { TABLE, INDEX };
@@ -100,21 +101,22 @@ static int64_t passes(int64_t n)
     return count;
 }
 
-/* A pass reads one half and writes the other. */
-static size_t embedding_grad_scratch(const ct_shape *const *in, const ct_shape *out, const int64_t *attr)
+/* A pass reads one half and writes the other. A device that adds in one thread has no need of an order. */
+static size_t embedding_grad_scratch(const ct_context *ctx, const ct_shape *const *in, const ct_shape *out,
+                                     const int64_t *attr)
 {
     (void)out, (void)attr;
     int64_t n = in[INDEX]->numel;
+    if (!ctx->device->supports(ctx->device, CT_KERNEL_embedding_order, in[INDEX]->dtype)) return 0;
     return (size_t)(passes(n) > 1 ? 2 * n : n) * sizeof(uint64_t);
 }
 
-/* p: g, index, dtable, order.  i[1]: the pass that made the order. A device that adds in one thread has no
- * need of one. */
+/* p: g, index, dtable, order.  i[1]: the pass that made the order, where there is one. */
 static void embedding_grad_lower(ct_lowering *l)
 {
     const ct_shape *index = ct_in_shape(l, INDEX), *table = ct_out_shape(l, 0);
     if (table->numel == 0) return;
-    int64_t n = ct_has_kernel(l, CT_KERNEL_embedding_order, index->dtype) ? passes(index->numel) : 0;
+    int64_t n = ct_scratch(l) ? passes(index->numel) : 0;
     for (int64_t pass = 0; pass < n; pass++) {
         ct_args *a = ct_emit(l, CT_KERNEL_embedding_order, index->dtype);
         a->p[0] = ct_in(l, INDEX);

@@ -80,8 +80,10 @@ static void cross_entropy_vjp(ct_context *ctx, ct_adjoint *a)
 }
 
 /* A row's loss where the loss is one number: they are added in the order of the rows. */
-static size_t cross_entropy_scratch(const ct_shape *const *in, const ct_shape *out, const int64_t *attr)
+static size_t cross_entropy_scratch(const ct_context *ctx, const ct_shape *const *in, const ct_shape *out,
+                                    const int64_t *attr)
 {
+    (void)ctx;
     return attr[CE_REDUCTION] == CT_REDUCE_NONE ? 0 : ((size_t)in[0]->dim[0] + 1) * ct_dtype_bytes(out->dtype);
 }
 
@@ -227,8 +229,10 @@ static void bce_with_logits_vjp(ct_context *ctx, ct_adjoint *a)
     a->gin[1] = dy;
 }
 
-static size_t pair_loss_scratch(const ct_shape *const *in, const ct_shape *out, const int64_t *attr)
+static size_t pair_loss_scratch(const ct_context *ctx, const ct_shape *const *in, const ct_shape *out,
+                                const int64_t *attr)
 {
+    (void)ctx;
     return attr[0] == CT_REDUCE_NONE ? 0 : (size_t)ct_partials(in[0]->numel) * ct_dtype_bytes(out->dtype);
 }
 

@@ -39,8 +39,8 @@ typedef struct ct_op {
     uint32_t saved;                          /* bit i: the gradient rule reads input i         */
     void (*vjp)(ct_context *, ct_adjoint *); /* NULL: not differentiable                       */
     void (*lower)(ct_lowering *);            /* NULL: an alias, or a rewrite leaves none       */
-    size_t (*scratch)(const ct_shape *const *in, const ct_shape *out, const int64_t *attr); /* device bytes
-                                                    the kernel wants beside its operands; NULL: none */
+    size_t (*scratch)(const ct_context *, const ct_shape *const *in, const ct_shape *out, const int64_t *attr);
+    /* device bytes that its kernels, which may differ by device, want beside the operands; NULL: none */
     const char *shown; /* names of the attributes, then after a ; those of the scalars, for whoever prints a
                           record: "dims keepdim=0; factor=1". One with a value is left out at that value;
                           - and what has no name are never shown. NULL: there are none to show          */

@@ -189,16 +189,16 @@ static int collapse(const ct_shape *x, int64_t mask, int64_t size[3])
     return 0;
 }
 
-static size_t sum_scratch(const ct_shape *const *in, const ct_shape *out, const int64_t *attr)
+static size_t sum_scratch(const ct_context *ctx, const ct_shape *const *in, const ct_shape *out, const int64_t *attr)
 {
-    (void)attr;
+    (void)ctx, (void)attr;
     return out->numel == 1 ? (size_t)ct_partials(in[0]->numel) * ct_dtype_bytes(out->dtype) : 0;
 }
 
 /* What a part leaves: its length, its largest or its mean, and the sum around that. */
-static size_t fold_scratch(const ct_shape *const *in, const ct_shape *out, const int64_t *attr)
+static size_t fold_scratch(const ct_context *ctx, const ct_shape *const *in, const ct_shape *out, const int64_t *attr)
 {
-    (void)attr;
+    (void)ctx, (void)attr;
     return out->numel == 1 ? (size_t)ct_partials(in[0]->numel) * 3 * sizeof(double) : 0;
 }
 

@@ -160,9 +160,10 @@ static void sgd_lower(ct_lowering *l) { update_lower(l, CT_KERNEL_sgd, 6); }
 static void adam_lower(ct_lowering *l) { update_lower(l, CT_KERNEL_adam, 40); }
 
 /* A partial sum for every virtual block. */
-static size_t grad_norm_scratch(const ct_shape *const *in, const ct_shape *out, const int64_t *attr)
+static size_t grad_norm_scratch(const ct_context *ctx, const ct_shape *const *in, const ct_shape *out,
+                                const int64_t *attr)
 {
-    (void)out, (void)attr;
+    (void)ctx, (void)out, (void)attr;
     size_t blocks = 0;
     for (; *in; in++) blocks += (size_t)((*in)->numel + CT_BLOCK_ELEMENTS - 1) / CT_BLOCK_ELEMENTS;
     return (blocks + 1) * sizeof(double);

@@ -300,7 +300,7 @@ static bool find_scratch(ct_context *ctx, ct_plan *p)
         for (uint32_t i = 0; i < r->n_in; i++) in[i] = &p->values[ct_plan_in(p, r, i)->value].shape;
         in[r->n_in] = NULL;
         r->scratch_bytes =
-            ct_plan_op(p, r)->scratch(in, &p->values[ct_plan_out(p, r, 0)->value].shape, &p->attrs[r->attr]);
+            ct_plan_op(p, r)->scratch(ctx, in, &p->values[ct_plan_out(p, r, 0)->value].shape, &p->attrs[r->attr]);
         if (in != few) ct_free(ctx, in);
     }
     return true;
