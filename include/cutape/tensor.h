@@ -119,8 +119,8 @@ CT_API ct_status ct_mark_written(ct_context *ctx, ct_tensor leaf);
 CT_API ct_status ct_flush(ct_context *ctx);
 
 /* Flushes, then ends the step: its values go stale. Only effects need to be computed in this last segment,
- * so what nothing reads costs nothing. Errors as ct_flush. CT_ERR_NUMERIC of all that play: in anomaly mode (context.h),
- * a record made a NaN or an Inf; the segment never was. */
+ * so what nothing reads costs nothing. Errors as ct_flush. CT_ERR_NUMERIC of all that play: in anomaly mode
+ * (context.h), a record made a NaN or an Inf; the segment never was. */
 CT_API ct_status ct_step_end(ct_context *ctx);
 
 /* Plays the step that just ended n more times, recording nothing; does not wait. Leaves, rates and loader

@@ -5,8 +5,6 @@
 
 #include "ops/op.h"
 
-/* NULL: the context has none of this number. */
-const ct_op *ct_custom_op(const ct_context *, uint16_t op);
 void ct_custom_ops_close(ct_context *);
 
 #endif

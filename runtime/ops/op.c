@@ -1,5 +1,5 @@
 /* The table of ops, and what recording functions and gradient rules share. */
-#include "ops/custom.h"
+#include "ops/op.h"
 
 #include <string.h>
 
@@ -12,11 +12,6 @@ const ct_op *const ct_ops[CT_OP_COUNT] = {
 #include "ops/ops.def"
 #undef CT_OP
 };
-
-const ct_op *ct_op_of(const ct_context *ctx, uint16_t op)
-{
-    return op < CT_OP_COUNT ? ct_ops[op] : ct_custom_op(ctx, op);
-}
 
 ct_shape ct_shape_of(ct_context *ctx, ct_ref ref) { return ct_value_at(ctx, ref)->shape; }
 

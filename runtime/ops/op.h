@@ -54,8 +54,12 @@ typedef enum ct_opcode {
 } ct_opcode;
 
 extern const ct_op *const ct_ops[CT_OP_COUNT];
+const ct_op *ct_custom_op(const ct_context *, uint16_t op); /* ops/custom.c */
 /* The op of a record, from CT_OP_COUNT on one that the context was given; NULL: there is none of this number. */
-const ct_op *ct_op_of(const ct_context *, uint16_t op);
+static inline const ct_op *ct_op_of(const ct_context *ctx, uint16_t op)
+{
+    return op < CT_OP_COUNT ? ct_ops[op] : ct_custom_op(ctx, op);
+}
 
 /* ---- helpers for the recording functions ------------------------------------------- */
 
