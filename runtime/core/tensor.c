@@ -202,7 +202,7 @@ static ct_status take_slot(ct_context *ctx, const char *op, const ct_shape *shap
     }
     ct_leaf_slot *leaf = &t->leaves[index];
     *leaf = (ct_leaf_slot){.value = {.shape = *shape}, .generation = leaf->generation + 1};
-    leaf->grad = leaf->counter = CT_REF_NONE;
+    leaf->grad = leaf->counter = leaf->owner = CT_REF_NONE;
     leaf->writer = "ct_leaf";
     *out = index | CT_REF_LEAF;
     return CT_OK;

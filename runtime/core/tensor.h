@@ -39,6 +39,7 @@ typedef struct ct_leaf_slot {
     const char *writer;   /* the op or call that wrote last                           */
     uint64_t used_step;   /* the last step with a record that names this leaf         */
     ct_ref grad, counter; /* its .grad; the append count of a ring                    */
+    ct_ref owner;         /* of a .grad: the leaf whose it is; CT_REF_NONE            */
     bool owns_data, released, internal;
     bool told;                       /* the log has said that it is not finite (anomaly mode) */
     uint32_t steps_without;          /* of a .grad, for core/advice.h: optimizer steps before it was first written */

@@ -24,7 +24,7 @@ typedef struct leaf_state {
 } leaf_state;
 
 typedef struct drawing {
-    ct_tape_words words;
+    ct_context *ctx;
     ct_lines lines;
     ct_text scratch; /* before it is quoted */
     uint32_t n_records;
@@ -33,10 +33,10 @@ typedef struct drawing {
     leaf_state *leaves;
 } drawing;
 
-static const ct_record *record_at(const drawing *d, uint32_t i) { return &d->words.ctx->tape->records[i]; }
+static const ct_record *record_at(const drawing *d, uint32_t i) { return &d->ctx->tape->records[i]; }
 static const ct_operand *inputs_of(const drawing *d, uint32_t i)
 {
-    return &d->words.ctx->tape->operands[record_at(d, i)->operand];
+    return &d->ctx->tape->operands[record_at(d, i)->operand];
 }
 static uint32_t n_drawn(const ct_record *r) { return r->n_in < MOST_OPERANDS ? r->n_in : MOST_OPERANDS; }
 static uint32_t number_of(ct_ref leaf) { return leaf & ~CT_REF_LEAF; }
@@ -65,12 +65,12 @@ static void put_tensor(drawing *d, ct_ref ref, const char *indent)
 {
     ct_text *line = &d->lines.line;
     ct_text_add(line, "%s", indent);
-    if (ct_has_name(&d->words, ref) || ct_ref_is_leaf(ref)) {
-        ct_say_name(&d->words, &d->scratch, ref);
+    if (ct_has_name(d->ctx, ref) || ct_ref_is_leaf(ref)) {
+        ct_say_name(d->ctx, &d->scratch, ref);
         flush_scratch(d, 0);
         ct_text_add(line, "\\n%s", indent);
     }
-    ct_say_shape(&d->words, line, ref);
+    ct_say_shape(d->ctx, line, ref);
 }
 
 /* ---- records ---------------------------------------------------------------------------- */
@@ -84,8 +84,7 @@ static bool accumulates(const ct_record *r)
 static void put_hue(drawing *d, uint32_t i)
 {
     const ct_record *r = record_at(d, i);
-    for (uint32_t source; (source = ct_source_record(d->words.ctx->tape, r)) != CT_NO_RECORD;)
-        r = record_at(d, i = source);
+    for (uint32_t source; (source = ct_source_record(d->ctx->tape, r)) != CT_NO_RECORD;) r = record_at(d, i = source);
     if (!d->has_rule[i]) return;
     uint32_t thousandths = (uint32_t)(i * 618ull % 1000);
     ct_text_add(&d->lines.line, ", fillcolor=\"0.%03u 0.25 1.000\"", thousandths);
@@ -93,7 +92,7 @@ static void put_hue(drawing *d, uint32_t i)
 
 static void put_title(drawing *d, uint32_t i)
 {
-    ct_say_op(&d->words, &d->scratch, record_at(d, i));
+    ct_say_op(d->ctx, &d->scratch, record_at(d, i));
     flush_scratch(d, 0);
     ct_text_add(&d->lines.line, " #%u", i);
 }
@@ -104,21 +103,21 @@ static void draw_record(drawing *d, uint32_t i)
     const ct_record *r = record_at(d, i);
     ct_text_add(line, "    r%u [label=\"", i);
     put_title(d, i);
-    ct_say_attributes(&d->words, &d->scratch, r);
+    ct_say_attributes(d->ctx, &d->scratch, r);
     if (d->scratch.n) {
         ct_text_add(line, "\\n");
         flush_scratch(d, 1); /* without the blank in front */
     }
     if (r->flags & CT_RECORD_HOOK) {
         ct_text_add(line, "\\nhook of ");
-        ct_say_name(&d->words, &d->scratch, r->source);
+        ct_say_name(d->ctx, &d->scratch, r->source);
         flush_scratch(d, 0);
     } else if (r->source != CT_NO_RECORD) {
         ct_text_add(line, "\\nof ");
         put_title(d, r->source);
     }
     if (r->flags & CT_RECORD_SUMS) ct_text_add(line, "\\nsums adjoints");
-    uint32_t state = ct_count_state(&d->words, r);
+    uint32_t state = ct_count_state(d->ctx, r);
     if (state) ct_text_add(line, "\\n+%u of state", state);
     if (n_drawn(r) < r->n_in) ct_text_add(line, "\\n%u more operands left out", r->n_in - n_drawn(r));
     ct_text_add(line, "\", style=\"rounded,filled%s\"", r->flags & CT_RECORD_GRAD ? "" : ",dashed");
@@ -197,8 +196,8 @@ static bool is_kept(const drawing *d, uint32_t reader, const ct_operand *o)
 {
     const uint8_t phase = record_at(d, reader)->phase;
     if (phase != CT_PHASE_BACKWARD && phase != CT_PHASE_UPDATE) return false;
-    if (ct_ref_is_leaf(o->ref)) return phase == CT_PHASE_BACKWARD && !ct_is_grad(&d->words, o->ref);
-    const ct_record *maker = record_at(d, ct_value_at(d->words.ctx, o->ref)->record);
+    if (ct_ref_is_leaf(o->ref)) return phase == CT_PHASE_BACKWARD && !ct_is_grad(d->ctx, o->ref);
+    const ct_record *maker = record_at(d, ct_value_at(d->ctx, o->ref)->record);
     return phase == CT_PHASE_BACKWARD && maker->phase != phase;
 }
 
@@ -211,8 +210,8 @@ static void draw_box(drawing *d, ct_ref ref)
     enum { INPUT, PARAMETER, GRAD };
     ct_text *line = &d->lines.line;
     leaf_state *s = leaf_at(d, ref);
-    const bool parameter = ct_value_at(d->words.ctx, ref)->requires_grad;
-    const int look = ct_is_grad(&d->words, ref) ? GRAD : parameter ? PARAMETER : INPUT;
+    const bool parameter = ct_value_at(d->ctx, ref)->requires_grad;
+    const int look = ct_is_grad(d->ctx, ref) ? GRAD : parameter ? PARAMETER : INPUT;
     ct_text_add(line, "  l%u_%u [label=\"", number_of(ref), ++s->boxes);
     put_tensor(d, ref, "");
     if (s->writer != CT_NO_RECORD) ct_text_add(line, "\\nafter #%u", s->writer);
@@ -256,7 +255,7 @@ static void draw_leaf_write(drawing *d, uint32_t i, const ct_operand *o)
 
 static void draw_value_read(drawing *d, uint32_t i, const ct_operand *o)
 {
-    const ct_value *v = ct_value_at(d->words.ctx, o->ref);
+    const ct_value *v = ct_value_at(d->ctx, o->ref);
     const bool shared = d->readers[o->ref] > 1;
     ct_text_add(&d->lines.line, shared ? "  v%u -> r%u" : "  r%u -> r%u", shared ? o->ref : v->record, i);
     end_edge(d, shared ? CT_REF_NONE : o->ref, v->requires_grad, is_kept(d, i, o));
@@ -267,18 +266,18 @@ static void draw_edges(drawing *d, uint32_t i)
     const ct_record *r = record_at(d, i);
     const ct_operand *in = inputs_of(d, i), *out = in + r->n_in;
     for (uint32_t k = 0; k < n_drawn(r); k++) {
-        if (!(in[k].access & CT_READ) || ct_is_state(&d->words, in[k].ref)) continue;
+        if (!(in[k].access & CT_READ) || ct_is_state(d->ctx, in[k].ref)) continue;
         if (ct_ref_is_leaf(in[k].ref))
             draw_leaf_read(d, i, k);
         else
             draw_value_read(d, i, &in[k]);
     }
     for (uint32_t k = 0; k < n_drawn(r); k++)
-        if ((in[k].access & CT_WRITE) && !ct_is_state(&d->words, in[k].ref)) draw_leaf_write(d, i, &in[k]);
+        if ((in[k].access & CT_WRITE) && !ct_is_state(d->ctx, in[k].ref)) draw_leaf_write(d, i, &in[k]);
     for (uint32_t k = 0; k < r->n_out; k++) {
         if (d->readers[out[k].ref] == 1) continue;
         ct_text_add(&d->lines.line, "  r%u -> v%u", i, out[k].ref);
-        end_edge(d, out[k].ref, ct_value_at(d->words.ctx, out[k].ref)->requires_grad, false);
+        end_edge(d, out[k].ref, ct_value_at(d->ctx, out[k].ref)->requires_grad, false);
     }
 }
 
@@ -293,9 +292,9 @@ static void put_line(drawing *d, const char *text)
 static void draw_title(drawing *d)
 {
     ct_text *line = &d->lines.line;
-    const size_t n = d->words.ctx->tape->n_records;
+    const size_t n = d->ctx->tape->n_records;
     ct_text_add(line, "  label=\"");
-    ct_say_step(&d->words, line);
+    ct_say_step(d->ctx, line);
     if (n > d->n_records) ct_text_add(line, "; the last %zu are left out", n - d->n_records);
     ct_text_add(line, "\\nsolid: requires a gradient   dashed: does not   red: gradients add up   "
                       "grey: kept for later\";");
@@ -320,7 +319,7 @@ static void survey(drawing *d)
     for (uint32_t i = 0; i < d->n_records; i++) {
         const ct_record *r = record_at(d, i);
         const ct_operand *in = inputs_of(d, i);
-        const uint32_t source = ct_source_record(d->words.ctx->tape, r);
+        const uint32_t source = ct_source_record(d->ctx->tape, r);
         if (source != CT_NO_RECORD) d->has_rule[source] = true;
         for (uint32_t k = 0; k < n_drawn(r); k++) {
             if (!ct_ref_is_leaf(in[k].ref))
@@ -345,9 +344,9 @@ static bool take_memory(drawing *d, ct_context *ctx)
 
 ct_status ct_tape_to_dot(ct_context *ctx, const char *path)
 {
-    drawing d = {0};
-    ct_status status = ct_tape_words_open(&d.words, ctx, "ct_tape_to_dot");
+    ct_status status = ct_tape_words_ready(ctx);
     if (status) return status;
+    drawing d = {.ctx = ctx};
     d.n_records = ctx->tape->n_records < MOST_RECORDS ? (uint32_t)ctx->tape->n_records : MOST_RECORDS;
     d.scratch.ctx = ctx;
     if (!path) status = ct_report(ctx, CT_ERR_ARGUMENT, "ct_tape_to_dot: the path is NULL");
@@ -363,6 +362,5 @@ ct_status ct_tape_to_dot(ct_context *ctx, const char *path)
     ct_free(ctx, d.readers);
     ct_free(ctx, d.has_rule);
     ct_free(ctx, d.leaves);
-    ct_tape_words_close(&d.words);
     return status;
 }

@@ -6,27 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-ct_status ct_tape_words_open(ct_tape_words *w, ct_context *ctx, const char *call)
+ct_status ct_tape_words_ready(const ct_context *ctx)
 {
-    *w = (ct_tape_words){.ctx = ctx};
-    if (!ctx) return CT_ERR_ARGUMENT;
-    if (!ctx->open) return CT_ERR_STATE;
-    const ct_tensors *t = ctx->tensors;
-    w->owner = ct_alloc(ctx, t->n_leaves * sizeof *w->owner);
-    if (!w->owner) return ct_report(ctx, CT_ERR_MEMORY, "%s: out of host memory", call);
-    for (size_t i = 0; i < t->n_leaves; i++) w->owner[i] = CT_REF_NONE;
-    for (size_t i = 0; i < t->n_leaves; i++) {
-        const ct_leaf_slot *leaf = &t->leaves[i];
-        const bool there = leaf->generation & 1 || leaf->released;
-        if (there && leaf->grad != CT_REF_NONE) w->owner[leaf->grad & ~CT_REF_LEAF] = (ct_ref)i | CT_REF_LEAF;
-    }
-    return CT_OK;
-}
-
-void ct_tape_words_close(ct_tape_words *w)
-{
-    ct_free(w->ctx, w->owner);
-    w->owner = NULL;
+    return !ctx ? CT_ERR_ARGUMENT : ctx->open ? CT_OK : CT_ERR_STATE;
 }
 
 /* ---- names -------------------------------------------------------------------------------- */
@@ -65,72 +47,63 @@ static void say_given_name(ct_text *text, const char *name)
     }
 }
 
-static const char *given_name(const ct_tape_words *w, ct_ref ref)
+static const char *given_name(ct_context *ctx, ct_ref ref)
 {
-    const char *name = ct_ref_is_leaf(ref) ? ct_leaf_at(w->ctx, ref)->name : ct_tape_name_of(w->ctx, ref);
+    const char *name = ct_ref_is_leaf(ref) ? ct_leaf_at(ctx, ref)->name : ct_tape_name_of(ctx, ref);
     return name && *name ? name : NULL;
 }
 
-static ct_ref owner_of(const ct_tape_words *w, ct_ref ref)
+static ct_ref owner_of(ct_context *ctx, ct_ref ref)
 {
-    return ct_ref_is_leaf(ref) ? w->owner[ref & ~CT_REF_LEAF] : CT_REF_NONE;
+    return ct_ref_is_leaf(ref) ? ct_leaf_at(ctx, ref)->owner : CT_REF_NONE;
 }
 
-bool ct_is_grad(const ct_tape_words *w, ct_ref ref) { return owner_of(w, ref) != CT_REF_NONE; }
+bool ct_is_grad(ct_context *ctx, ct_ref ref) { return owner_of(ctx, ref) != CT_REF_NONE; }
 
-bool ct_has_name(const ct_tape_words *w, ct_ref ref)
+bool ct_has_name(ct_context *ctx, ct_ref ref)
 {
-    return given_name(w, ref) || (ct_is_grad(w, ref) && given_name(w, owner_of(w, ref)));
+    return given_name(ctx, ref) || (ct_is_grad(ctx, ref) && given_name(ctx, owner_of(ctx, ref)));
 }
 
-bool ct_is_state(const ct_tape_words *w, ct_ref ref)
+bool ct_is_state(ct_context *ctx, ct_ref ref)
 {
-    return ct_ref_is_leaf(ref) && ct_leaf_at(w->ctx, ref)->internal && !ct_is_grad(w, ref);
+    return ct_ref_is_leaf(ref) && ct_leaf_at(ctx, ref)->internal && !ct_is_grad(ctx, ref);
 }
 
-uint32_t ct_count_state(const ct_tape_words *w, const ct_record *r)
+uint32_t ct_count_state(ct_context *ctx, const ct_record *r)
 {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < r->n_in; i++) n += ct_is_state(w, w->ctx->tape->operands[r->operand + i].ref);
+    for (uint32_t i = 0; i < r->n_in; i++) n += ct_is_state(ctx, ctx->tape->operands[r->operand + i].ref);
     return n;
 }
 
-void ct_say_name(const ct_tape_words *w, ct_text *text, ct_ref ref)
+void ct_say_name(ct_context *ctx, ct_text *text, ct_ref ref)
 {
-    const char *name = given_name(w, ref);
+    const char *name = given_name(ctx, ref);
     if (name) {
         say_given_name(text, name);
-    } else if (ct_is_grad(w, ref)) {
-        ct_say_name(w, text, owner_of(w, ref));
+    } else if (ct_is_grad(ctx, ref)) {
+        ct_say_name(ctx, text, owner_of(ctx, ref));
         ct_text_add(text, ".grad");
     } else {
         ct_text_add(text, ct_ref_is_leaf(ref) ? "leaf %u" : "%%%u", ref & ~CT_REF_LEAF);
     }
 }
 
-void ct_say_shape(const ct_tape_words *w, ct_text *text, ct_ref ref)
+void ct_say_shape(ct_context *ctx, ct_text *text, ct_ref ref)
 {
-    const ct_shape *s = &ct_value_at(w->ctx, ref)->shape;
+    const ct_shape *s = &ct_value_at(ctx, ref)->shape;
     ct_text_add(text, "%s [", ct_dtype_name(s->dtype));
     for (int i = 0; i < s->ndim; i++) ct_text_add(text, "%s%lld", i ? "," : "", (long long)s->dim[i]);
     ct_text_add(text, "]");
 }
 
-const char *ct_phase_name(uint8_t phase)
-{
-    static const char *const names[] = {"forward", "backward", "update", "data"};
-    return names[phase];
-}
-
 /* An op of a user's has a user's name. */
-void ct_say_op(const ct_tape_words *w, ct_text *text, const ct_record *r)
-{
-    say_given_name(text, ct_op_of(w->ctx, r->op)->name);
-}
+void ct_say_op(ct_context *ctx, ct_text *text, const ct_record *r) { say_given_name(text, ct_op_of(ctx, r->op)->name); }
 
-void ct_say_step(const ct_tape_words *w, ct_text *text)
+void ct_say_step(ct_context *ctx, ct_text *text)
 {
-    const ct_tape *t = w->ctx->tape;
+    const ct_tape *t = ctx->tape;
     ct_text_add(text, "step %llu: ", (unsigned long long)t->step);
     if (t->n_records == 0) {
         ct_text_add(text, "nothing is recorded");
@@ -202,10 +175,10 @@ static void say_attribute(ct_text *text, const label *l, int64_t value)
         ct_text_add(text, " %.*s=%lld", l->length, l->name, (long long)value);
 }
 
-void ct_say_attributes(const ct_tape_words *w, ct_text *text, const ct_record *r)
+void ct_say_attributes(ct_context *ctx, ct_text *text, const ct_record *r)
 {
-    const ct_tape *t = w->ctx->tape;
-    const char *at = ct_op_of(w->ctx, r->op)->shown;
+    const ct_tape *t = ctx->tape;
+    const char *at = ct_op_of(ctx, r->op)->shown;
     if (!at) return;
     for (uint32_t i = 0; i < r->n_attr && *at && *at != ';'; i++) {
         label l;

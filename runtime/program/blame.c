@@ -21,11 +21,6 @@ static void __attribute__((format(printf, 2, 3))) say(message *m, const char *fo
     if (m->used >= sizeof m->text) m->used = sizeof m->text - 1;
 }
 
-static const char *const phases[] = {[CT_PHASE_FORWARD] = "forward",
-                                     [CT_PHASE_BACKWARD] = "backward",
-                                     [CT_PHASE_UPDATE] = "update",
-                                     [CT_PHASE_DATA] = "data"};
-
 static void say_index(message *m, const ct_shape *shape, int64_t index)
 {
     int64_t at[CT_MAX_DIMS];
@@ -37,11 +32,9 @@ static void say_index(message *m, const ct_shape *shape, int64_t index)
 /* "w [3,4]", "the gradient of w [3,4]", or only the shape. */
 static void say_tensor(message *m, ct_context *ctx, ct_ref ref)
 {
-    const ct_tensors *t = ctx->tensors;
-    ct_ref owner = ref;
-    for (size_t i = 0; ct_ref_is_leaf(ref) && !ct_leaf_at(ctx, ref)->name && i < t->n_leaves; i++)
-        if ((t->leaves[i].generation & 1) && t->leaves[i].grad == ref) owner = (ct_ref)i | CT_REF_LEAF;
-    say(m, "%s%s", owner == ref ? "" : "the gradient of ", ct_ref_text(ctx, owner));
+    const ct_leaf_slot *leaf = ct_ref_is_leaf(ref) ? ct_leaf_at(ctx, ref) : NULL;
+    const bool is_grad = leaf && !leaf->name && leaf->owner != CT_REF_NONE;
+    say(m, "%s%s", is_grad ? "the gradient of " : "", ct_ref_text(ctx, is_grad ? leaf->owner : ref));
 }
 
 static const ct_record *record_at(const ct_context *ctx, uint32_t number) { return &ctx->tape->records[number]; }
@@ -123,7 +116,7 @@ ct_status ct_anomaly_blame(ct_context *ctx, const ct_program *p, const ct_findin
     const char *value = isnan(f->value) ? "a NaN" : f->value > 0 ? "an Inf" : "a -Inf";
     message m = {.used = 0};
     say_replay(&m, f);
-    say(&m, "%s (record %u, %s) made %s at ", op_name(ctx, number), number, phases[r->phase], value);
+    say(&m, "%s (record %u, %s) made %s at ", op_name(ctx, number), number, ct_phase_name(r->phase), value);
     say_index(&m, &ct_value_at(ctx, ref)->shape, f->index);
     say(&m, " of ");
     say_tensor(&m, ctx, ref);

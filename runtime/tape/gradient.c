@@ -33,6 +33,7 @@ ct_status ct_set_requires_grad(ct_context *ctx, ct_tensor tensor, bool requires_
         if (grad == CT_REF_NONE) return ctx->status;
         ct_leaf_at(ctx, grad)->internal = true;
         ct_leaf_at(ctx, ref)->grad = grad;
+        ct_leaf_at(ctx, grad)->owner = ref;
     }
     ct_leaf_at(ctx, ref)->value.requires_grad = requires_grad;
     return CT_OK;

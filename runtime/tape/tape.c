@@ -50,6 +50,12 @@ bool ct_grad_enabled(const ct_context *ctx)
     return ctx->no_grad_depth == 0 && (!ctx->tape->sweeping || ctx->tape->sweep_keeps);
 }
 
+const char *ct_phase_name(uint8_t phase)
+{
+    static const char *const names[] = {"forward", "backward", "update", "data"};
+    return names[phase];
+}
+
 int64_t ct_tape_recorded(const ct_context *ctx) { return (int64_t)ctx->tape->n_records; }
 
 /* ---- recording ------------------------------------------------------------------- */

@@ -44,6 +44,7 @@ typedef struct ct_record {
 #define CT_NO_RECORD UINT32_MAX
 
 enum { CT_PHASE_FORWARD = 0, CT_PHASE_BACKWARD, CT_PHASE_UPDATE, CT_PHASE_DATA };
+const char *ct_phase_name(uint8_t phase);
 
 /* What an op hands to ct_tape_add. */
 typedef struct ct_entry {
