@@ -123,23 +123,6 @@ CT_FLOAT_KERNEL(cross_entropy, grid_cross_entropy, cross_entropy_body, cross_ent
 
 /* ---- pair losses ----------------------------------------------------------------------------------------- */
 
-template <class T> static __device__ __forceinline__ void l1_loss_body(const ct_args &a, uint32_t block, void *shared)
-{
-    pair_loss_body<l1_loss_formula, T>(a, block, shared);
-}
-
-template <class T>
-static __device__ __forceinline__ void huber_loss_body(const ct_args &a, uint32_t block, void *shared)
-{
-    pair_loss_body<huber_loss_formula, T>(a, block, shared);
-}
-
-template <class T>
-static __device__ __forceinline__ void bce_with_logits_body(const ct_args &a, uint32_t block, void *shared)
-{
-    pair_loss_body<bce_with_logits_formula, T>(a, block, shared);
-}
-
 CT_FLOAT_KERNEL(mse_loss, ct_grid_parts, mse_loss_body, ct_reduce_bytes, CT_GROUPED)
 CT_FLOAT_KERNEL(l1_loss, ct_grid_parts, l1_loss_body, ct_reduce_bytes, 0)
 CT_FLOAT_KERNEL(huber_loss, ct_grid_parts, huber_loss_body, ct_reduce_bytes, 0)

@@ -9,23 +9,25 @@
 
 enum { REDUCE_MEAN, REDUCE_SUM, REDUCE_NONE };
 
+template <class F, class T> static __device__ __forceinline__ void pair_loss_body(const ct_args &, uint32_t, void *);
+
 #define M(name) name
 #define K(c) ((T)(c))
 #define CT_PAIR_LOSS(name, value_formula, slope_formula)                                                               \
     struct name##_formula {                                                                                            \
-        template <class T> static __device__ __forceinline__ T value(T x, T y, T delta)                                \
+        template <class T> static __device__ __forceinline__ void of(T x, T y, T delta, T &value, T &slope)            \
         {                                                                                                              \
             const T d = x - y;                                                                                         \
             (void)d, (void)delta;                                                                                      \
-            return value_formula;                                                                                      \
+            value = value_formula;                                                                                     \
+            slope = slope_formula;                                                                                     \
         }                                                                                                              \
-        template <class T> static __device__ __forceinline__ T slope(T x, T y, T delta)                                \
-        {                                                                                                              \
-            const T d = x - y;                                                                                         \
-            (void)d, (void)delta;                                                                                      \
-            return slope_formula;                                                                                      \
-        }                                                                                                              \
-    };
+    };                                                                                                                 \
+    template <class T>                                                                                                 \
+    static __device__ __forceinline__ void name##_body(const ct_args &a, uint32_t block, void *shared)                 \
+    {                                                                                                                  \
+        pair_loss_body<name##_formula, T>(a, block, shared);                                                           \
+    }
 #include "../loss.def"
 #undef CT_PAIR_LOSS
 #undef M
@@ -51,8 +53,9 @@ static __device__ __forceinline__ void pair_loss_body(const ct_args &a, uint32_t
         ct_load_part(y + i, part.length - i, right);
 #pragma unroll
         for (int j = 0; j < width; j++) {
-            const T value = F::value(left.at[j], right.at[j], delta);
-            left.at[j] = F::slope(left.at[j], right.at[j], delta) * scale;
+            T value, slope;
+            F::of(left.at[j], right.at[j], delta, value, slope);
+            left.at[j] = slope * scale;
             right.at[j] = value;
             sum += i + j < part.length ? value : T(0);
         }
@@ -64,11 +67,6 @@ static __device__ __forceinline__ void pair_loss_body(const ct_args &a, uint32_t
     sum = ct_block_sum(sum, shared);
     if (ct_add_blocks(a, block, sum, static_cast<T *>(a.p[4]), shared, total) && threadIdx.x == 0)
         *static_cast<T *>(a.p[2]) = total * scale;
-}
-
-template <class T> static __device__ __forceinline__ void mse_loss_body(const ct_args &a, uint32_t block, void *shared)
-{
-    pair_loss_body<mse_loss_formula, T>(a, block, shared);
 }
 
 #endif
