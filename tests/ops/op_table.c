@@ -10,10 +10,18 @@ int op_count(void) { return CT_OP_COUNT; }
 op_row op_at(int opcode)
 {
     const ct_op *op = ct_ops[opcode];
-    return (op_row){.name = op->name, .elementwise = op->flags & CT_OP_ELEMENTWISE, .has_rule = op->vjp != NULL};
+    return (op_row){.name = op->name,
+                    .elementwise = op->flags & CT_OP_ELEMENTWISE,
+                    .has_rule = op->vjp != NULL,
+                    .names_attributes = op->shown != NULL};
 }
 
 int op_recorded(ct_context *ctx, size_t i) { return i < ctx->tape->n_records ? ctx->tape->records[i].op : -1; }
+
+bool has_attributes(ct_context *ctx, size_t i)
+{
+    return ctx->tape->records[i].n_attr + ctx->tape->records[i].n_scalar > 0;
+}
 
 int kernel_count(void) { return CT_KERNEL_COUNT; }
 

@@ -11,12 +11,15 @@ extern "C" {
 typedef struct op_row {
     const char *name;
     bool elementwise, has_rule;
+    bool names_attributes; /* in drawings and listings */
 } op_row;
 
 int op_count(void);
 op_row op_at(int opcode);
 /* The opcode of record i of the current step; -1 behind the last. */
 int op_recorded(ct_context *ctx, size_t i);
+/* Has record i attributes or scalars? */
+bool has_attributes(ct_context *ctx, size_t i);
 
 int kernel_count(void);
 const char *kernel_name(int kernel);
