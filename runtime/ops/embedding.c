@@ -3,8 +3,8 @@
  * Each is the gradient of the other. The numbers lie on the device, where no error can be raised: one outside
  * the table reads as NaN and adds nothing, so that no memory is touched that is not the table's.
  */
-#include "ops/op.h"
 #include "device/device.h"
+#include "ops/op.h"
 #include "program/lower.h"
 
 enum { TABLE, INDEX };
