@@ -170,10 +170,10 @@ static void place_snapshot(ct_context *ctx, ct_program *program)
     }
 }
 
-/* All that is wanted to play the program in anomaly mode. */
+/* All that is wanted to play the program in anomaly mode. The program is used in this step, so it does not go itself
+ * to make room; and a replay finds all there, since the step that it replays. */
 static ct_status begin(ct_context *ctx, ct_program *program)
 {
-    program->used_step = ctx->tape->step; /* it is not to go to make room for what follows */
     if (!program->anomaly) {
         program->anomaly = ct_alloc(ctx, sizeof *program->anomaly);
         if (!program->anomaly) return ct_fail(ctx, CT_ERR_MEMORY, "detect_anomaly: out of host memory");

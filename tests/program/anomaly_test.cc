@@ -259,6 +259,27 @@ TEST_F(Anomaly, WithoutMemoryForTheSnapshot_IsAMemoryError_AndChangesNothing)
     EXPECT_EQ(ct_assign(small, w, w), CT_OK);
     EXPECT_EQ(ct_step_end(small), CT_ERR_MEMORY);
     EXPECT_TRUE(failed(small, CT_ERR_MEMORY, {"detect_anomaly: no pool memory for a snapshot, 2000128 bytes"}));
+    EXPECT_EQ(stats_of(small).programs, 1); // its own did not go for it
+    EXPECT_EQ(small.read(w)[0], 1);
+}
+
+// Programs of earlier steps go for it, replayed or not, and their memory; not the one that it is for.
+TEST_F(Anomaly, TheSnapshot_HasTheMemoryOfOtherPrograms)
+{
+    ct_config config = detecting(&log_);
+    config.pool_bytes = 6 << 20;
+    Context small(devices().front(), config);
+    const ct_tensor w = small.leaf(CT_F32, {500000}, std::vector<double>(500000, 1)), // 2 MB
+        x = small.leaf(CT_F32, {250000}, std::vector<double>(250000, 1)), out = small.leaf(CT_F32, {}, {0});
+    small.check(ct_assign(small, out, ct_sum(small, ct_exp(small, x), 0, nullptr, false)), "ct_assign");
+    small.end_step(); // 1.5 MB
+    small.check(ct_replay(small, 1), "ct_replay");
+    for (int i = 0; i < 2; i++) {
+        small.check(ct_assign(small, w, w), "ct_assign");
+        small.end_step(); // and 2 MB for the snapshot
+        EXPECT_EQ(stats_of(small).programs, 1);
+        EXPECT_EQ(stats_of(small).compiles, 2);
+    }
     EXPECT_EQ(small.read(w)[0], 1);
 }
 
