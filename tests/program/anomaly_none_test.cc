@@ -41,6 +41,20 @@ TEST_F(Anomaly, AProductThatIsAddedToABadGradient_IsNotBlamed)
     EXPECT_EQ(log_.telling("the gradient of w [2,4] holds a NaN or an Inf at [0,1] already; matmul"), 1);
 }
 
+// The launch of the product dH = g wᵀ is that of dH (1 - h²) too: there it is h that is not finite.
+TEST_F(Anomaly, AProductWithAnEpilogueThatReadsABadValue_IsNotBlamed)
+{
+    std::vector<double> values = some_values(12, 1);
+    values[6] = nan;
+    const ct_tensor x = leaf("x", {3, 4}, values), a = leaf("a", {5, 4}, some_values(20, 2), true),
+                    b = leaf("b", {2, 5}, some_values(10, 3), true), seed = leaf("seed", {3, 2}, some_values(6, 4));
+    const ct_tensor h = ct_linear(ctx_, x, a, {}, CT_ACT_TANH), y = ct_linear(ctx_, h, b, {}, CT_ACT_IDENTITY);
+    ctx_.check(ct_backward_from(ctx_, 1, &y, &seed, 0), "ct_backward_from");
+    ctx_.end_step();
+    EXPECT_EQ(log_.telling("x [3,4] holds a NaN or an Inf at [1,2] already; linear (record 0)"), 1);
+    EXPECT_TRUE(std::isnan(ctx_.read(ct_grad(ctx_, a))[0]));
+}
+
 // The update reads a gradient that the step itself has written: of that it is not told.
 TEST_F(Anomaly, OfABadBatch_OnlyWhatCameIn_IsTold)
 {
@@ -93,6 +107,18 @@ TEST_F(Anomaly, ASecondBadBatch_IsToldAgain)
     EXPECT_EQ(log_.telling("detect_anomaly: at replay 1 of 2: x [2] holds a NaN or an Inf at [1] already"), 1);
 }
 
+// What the step knew of a leaf is not what the host has written since.
+TEST_F(Anomaly, WrittenBetweenAStepAndItsReplay_IsNotBlamed)
+{
+    const ct_tensor x = leaf("x", {2}, {1, 2}), out = leaf("out", {}, {0});
+    keep(ct_exp(ctx_, x), out);
+    ctx_.check(ct_assign(ctx_, x, ct_mul_scalar(ctx_, x, 0.5)), "ct_assign");
+    ctx_.end_step();
+    ctx_.write(x, {1, nan});
+    ctx_.check(ct_replay(ctx_, 2), "ct_replay");
+    EXPECT_EQ(log_.telling("at replay 1 of 2: x [2] holds a NaN or an Inf at [1] already; exp (record 0)"), 1);
+}
+
 TEST_F(Anomaly, LeavesMadeAnewInEachStep_DoNotFloodTheLog)
 {
     const ct_tensor x = leaf("x", {3}, {1, 2, 3}), out = leaf("out", {}, {0});
@@ -125,6 +151,17 @@ TEST_F(Anomaly, AConstantThatIsInfinite_IsNone)
                "ct_assign");
     ctx_.end_step();
     EXPECT_EQ(ctx_.read(out), (std::vector<double>{1, 2, 3}));
+}
+
+// The gradient compares with the bound that is none, a constant.
+TEST_F(Anomaly, AOneSidedClamp_IsNone)
+{
+    const ct_tensor x = leaf("x", {3}, {1, 2, 3}, true);
+    ctx_.check(ct_backward(ctx_, sum(ct_clamp(ctx_, x, -inf, 2))), "ct_backward");
+    ctx_.check(ct_backward(ctx_, sum(ct_clamp(ctx_, x, 3, inf))), "ct_backward");
+    ctx_.end_step();
+    EXPECT_EQ(ctx_.read(ct_grad(ctx_, x)), (std::vector<double>{1, 1, 1}));
+    EXPECT_TRUE(log_.lines.empty());
 }
 
 // The gradient there is masked before anything infinite is made, to second order.
