@@ -58,6 +58,17 @@ TEST_F(Anomaly, InAChainInPlace_NamesTheFirst)
     EXPECT_TRUE(failed(ctx_, CT_ERR_NUMERIC, {"sqrt (record 2, forward) made a NaN at [0] of [4]"}));
 }
 
+// The input is looked at behind its alias, where it was noted: what lies there now is the output.
+TEST_F(Anomaly, InPlaceOfAnAlias_IsFound)
+{
+    const int64_t flat[] = {4};
+    const ct_tensor x = leaf("x", {2, 2}, {-1, -2, 3, -4}), out = leaf("out", {}, {0});
+    keep(ct_log(ctx_, ct_reshape(ctx_, ct_neg(ctx_, x), 1, flat)), out);
+    EXPECT_EQ(ct_step_end(ctx_), CT_ERR_NUMERIC);
+    EXPECT_TRUE(
+        failed(ctx_, CT_ERR_NUMERIC, {"log (record 2, forward) made a NaN at [2] of [4] out of finite inputs"}));
+}
+
 TEST_F(Anomaly, InTheBackwardPass_NamesTheForwardOpItBelongsTo)
 {
     const ct_tensor x = leaf("x", {2, 2}, {4, 1, 0, 9}, true);
@@ -186,26 +197,46 @@ TEST_F(Anomaly, InAnUpdate_NamesTheParameter_AndChangesNothing)
 // the step had not been tried.
 TEST_F(Anomaly, AFailedStep_NeverWas)
 {
-    for (const bool eager : {false, true}) {
-        TrainerOptions options, plain;
-        options.dropout = plain.dropout = 0.3;
-        options.config = detecting(&log_, eager);
-        plain.config.eager = eager;
-        Trainer failing(options), other(plain);
-        failing.step(2);
-        other.step(2);
-        failing.after_backward = [&](ct_tensor loss) {
-            ct_log(failing.ctx, ct_neg(failing.ctx, ct_exp(failing.ctx, loss)));
-        };
-        if (!eager) {
-            failing.record();
-            EXPECT_EQ(ct_flush(failing.ctx), CT_ERR_NUMERIC);
-            EXPECT_TRUE(failed(failing.ctx, CT_ERR_NUMERIC, {"log (record", "forward) made a NaN"}));
-        }
-        failing.after_backward = nullptr;
-        EXPECT_EQ(failing.state(), other.state());
-        failing.step(3);
-        other.step(3);
+    TrainerOptions options, plain;
+    options.dropout = plain.dropout = 0.3;
+    options.config = detecting(&log_);
+    Trainer failing(options), other(plain);
+    failing.step(2);
+    other.step(2);
+    failing.after_backward = [&](ct_tensor loss) {
+        ct_log(failing.ctx, ct_neg(failing.ctx, ct_exp(failing.ctx, loss)));
+    };
+    failing.record();
+    EXPECT_EQ(ct_flush(failing.ctx), CT_ERR_NUMERIC);
+    EXPECT_TRUE(failed(failing.ctx, CT_ERR_NUMERIC, {"log (record", "forward) made a NaN"}));
+    failing.after_backward = nullptr;
+    EXPECT_EQ(failing.state(), other.state());
+    failing.step(3);
+    other.step(3);
+    EXPECT_EQ(failing.state(), other.state());
+}
+
+// With eager a step is a segment for each op: the batch and the gradients from before the failed one stay, and the
+// update takes them.
+TEST_F(Anomaly, Eager_AFailedOp_NeverWas_AndWhatCameBefore_Stays)
+{
+    TrainerOptions options, plain;
+    options.ring = plain.ring = false; // its loss goes with the step that failed
+    options.config = detecting(&log_, true);
+    plain.config.eager = true;
+    Trainer failing(options), other(plain);
+    const ct_tensor into = failing.ctx.leaf(CT_F32, {2}, {1, 3e38}), large = failing.ctx.leaf(CT_F32, {2}, {1, 3e38});
+    failing.after_backward = [&](ct_tensor loss) {
+        Context &ctx = failing.ctx;
+        EXPECT_EQ(ct_log(ctx, ct_neg(ctx, ct_exp(ctx, loss))).bits, 0u);
+        EXPECT_TRUE(failed(ctx, CT_ERR_NUMERIC, {"log (record", "forward) made a NaN"}));
+        EXPECT_EQ(ct_accumulate(ctx, into, large), CT_ERR_NUMERIC);
+        EXPECT_TRUE(failed(ctx, CT_ERR_NUMERIC, {"accumulate (record 0, update) made an Inf at [1] of [2]"}));
+        EXPECT_EQ(ctx.read(into), (std::vector<double>{1, static_cast<float>(3e38)}));
+    };
+    for (int i = 0; i < 3; i++) {
+        failing.step();
+        other.step();
         EXPECT_EQ(failing.state(), other.state());
     }
 }
