@@ -14,7 +14,7 @@ enum {
     CT_STEPS_COMPILED = 16,     /* steps that were compiled anew                           */
 };
 
-/* A record, or ct_write (op -1), writes a leaf of the runtime's own, which may be a .grad. */
+/* A record, or ct_write (op -1), writes a .grad. */
 void ct_advice_written(ct_context *, ct_leaf_slot *, int op);
 /* An optimizer's step on a parameter was recorded. */
 void ct_advice_optimized(ct_context *, ct_ref parameter, ct_ref grad);

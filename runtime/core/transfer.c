@@ -36,7 +36,7 @@ ct_status ct_write(ct_context *ctx, ct_tensor tensor, const void *src, size_t by
     if (status) return ct_fault(ctx, "ct_write", status);
     ct_leaf_written(leaf, "ct_write");
     leaf->told = false; /* what is there now is news */
-    if (leaf->internal) ct_advice_written(ctx, leaf, -1);
+    if (leaf->owner != CT_REF_NONE) ct_advice_written(ctx, leaf, -1);
     return CT_OK;
 }
 
@@ -113,7 +113,7 @@ ct_status ct_mark_written(ct_context *ctx, ct_tensor tensor)
     if (status) return status;
     ct_leaf_slot *leaf = ct_leaf_at(ctx, ref);
     ct_leaf_written(leaf, "ct_mark_written");
-    if (leaf->internal) ct_advice_written(ctx, leaf, -1);
+    if (leaf->owner != CT_REF_NONE) ct_advice_written(ctx, leaf, -1);
     return CT_OK;
 }
 

@@ -148,7 +148,7 @@ static ct_record *append(ct_context *ctx, const ct_entry *e)
             ct_leaf_slot *leaf = ct_leaf_at(ctx, ref);
             if (access & CT_WRITE) {
                 ct_leaf_written(leaf, ct_op_of(ctx, e->op)->name);
-                if (leaf->internal) ct_advice_written(ctx, leaf, e->op);
+                if (leaf->owner != CT_REF_NONE) ct_advice_written(ctx, leaf, e->op);
             }
             leaf->used_step = t->step;
             version = leaf->version;
