@@ -22,21 +22,42 @@
 extern "C" {
 #endif
 
-/* Flushes and waits, drops what an earlier profile collected, and starts collecting. CT_ERR_STATE: begun
- * already. */
+/* Flushes and waits, drops what an earlier profile collected, and starts collecting. The first time, it measures
+ * what the device can do, by copies and by products, in memory of its own: some tenths of a second. Errors leave
+ * what was recorded as it is. CT_ERR_STATE: begun already. CT_ERR_UNSUPPORTED: with ct_config.detect_anomaly, whose
+ * checks would be timed too. */
 CT_API ct_status ct_profile_begin(ct_context *ctx);
 
-/* Flushes, waits and stops collecting; what was collected is kept. CT_ERR_STATE: not begun. */
+/* Flushes, waits and stops collecting; what was collected is kept. It stops in any case: an error that stands, or
+ * that the flush meets, is its status. CT_ERR_STATE: not begun. */
 CT_API ct_status ct_profile_end(ct_context *ctx);
 
+/* By what the rows of a table are ordered; the most expensive first, unless another order was set. */
+typedef enum ct_profile_order {
+    CT_PROFILE_BY_TIME = 0, /* the longest first                       */
+    CT_PROFILE_BY_RECORD,   /* as recorded                             */
+    CT_PROFILE_BY_OP,       /* by name, then by time                   */
+    CT_PROFILE_BY_PHASE,    /* forward, backward, update, data; then by time */
+    CT_PROFILE_BY_ROOFLINE, /* what is furthest from the roofline first */
+} ct_profile_order;
+/* The order of the tables that are written from here on. CT_ERR_ARGUMENT: no such order. */
+CT_API ct_status ct_profile_sort(ct_context *ctx, ct_profile_order order);
+
 /* Writes the last profile as a table to path, or to the log if NULL: op, phase (forward, backward, update,
- * data), shape, time, FLOP, bytes, share of the roofline, the most expensive first. A file call: leaves no
+ * data), shape, time, FLOP, bytes, share of the roofline, the most expensive first. A path that ends in .csv gets
+ * the rows as CSV, one in .json all of it as JSON, any other text. A file call: leaves no
  * error standing. CT_ERR_STATE: nothing collected, or not ended. CT_ERR_IO: not writable. */
 CT_API ct_status ct_profile_table(ct_context *ctx, const char *path);
 
-/* Writes the last profile as a timeline, in the JSON that Chrome and Perfetto read. Errors as
- * ct_profile_table. */
+/* Writes the last profile as a timeline, in the JSON that Chrome and Perfetto read: a track for the host, for each
+ * phase and for copies, arrows from a forward record to its backward ones, the memory in use. Where a tool that
+ * numbers the nodes of CUDA graphs looked on, path with .nodes.csv behind it tells which record each of them is.
+ * Errors as ct_profile_table. */
 CT_API ct_status ct_profile_trace(ct_context *ctx, const char *path);
+
+/* Writes the last profile as one HTML page that needs nothing else: the timeline, the roofline, the table and the
+ * layout of step memory. Errors as ct_profile_table. */
+CT_API ct_status ct_profile_page(ct_context *ctx, const char *path);
 
 #ifdef __cplusplus
 }

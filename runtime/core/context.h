@@ -52,6 +52,8 @@ struct ct_context {
     struct ct_tape *tape;             /* tape/tape.h        */
     struct ct_programs *programs;     /* program/program.h  */
     struct ct_custom_ops *custom_ops; /* ops/custom.h; NULL: none */
+    struct ct_profile *profile;       /* profile/profile.h; NULL until it is first wanted */
+    bool watched;                     /* by a tool or a profile: profile/span.h           */
     /* Gives up something cached when the pool is out; false: there is nothing left. */
     bool (*make_room)(ct_context *);
 

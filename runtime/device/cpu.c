@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #ifdef CT_HAVE_ONEDNN
 #include <omp.h>
@@ -138,6 +139,7 @@ static ct_status prepare(ct_device *device, ct_code *code)
         const ct_cpu_kernel *k = cpu->kernels[l->args.kernel];
         l->args.blocks = k->grid ? k->grid(&l->args) : 1;
         l->schedule = ct_threads_count(cpu->threads) > 1 ? tasks_of(l) : 1;
+        l->node = i;
     }
     code->n_nodes = code->n_launches;
     return CT_OK;
@@ -221,6 +223,39 @@ static ct_status play_launch(ct_device *device, ct_code *code, uint32_t i)
     return status;
 }
 
+static int64_t now(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static ct_status play_timed(ct_device *device, ct_code *code, ct_launch_time *times)
+{
+    cpu_device *cpu = (cpu_device *)device;
+    const ct_marks *marks = device->marks;
+    const int library_threads = set_library_threads(1);
+    ct_status status = CT_OK;
+    for (uint32_t i = 0; !status && i < code->n_launches; i++) {
+        ct_launch_time *t = &times[i];
+        if (marks) marks->begin(marks->user, code, i);
+        t->asked = t->begin = now();
+        status = run_launch(cpu, code, i);
+        t->returned = t->end = now();
+        if (marks) marks->end(marks->user);
+        device->launches++;
+    }
+    set_library_threads(library_threads);
+    return status;
+}
+
+/* Tools that record a CPU need no telling. */
+static ct_status capture_range(ct_device *device, bool open)
+{
+    (void)device, (void)open;
+    return CT_OK;
+}
+
 static ct_status wait_for(ct_device *device)
 {
     (void)device;
@@ -265,6 +300,8 @@ ct_status ct_device_cpu_open(ct_context *ctx, ct_device **out)
                             .retire = retire,
                             .play = play,
                             .play_launch = play_launch,
+                            .play_timed = play_timed,
+                            .capture_range = capture_range,
                             .wait = wait_for};
     const char *isa;
     cpu->kernels = choose_table(&isa);

@@ -25,20 +25,42 @@ typedef struct ct_launch {
     float flops, bytes;             /* what it computes, what it moves                               */
     uint32_t run;                   /* how many launches from this one on depend on none of each other,
                                        so that they may share a grid; 0: it belongs to a run before it */
+    uint32_t node;                  /* the one of the device's nodes that does it; set by prepare    */
     uint32_t schedule;              /* the device's own                                              */
     const ct_custom_launch *custom; /* not NULL: in place of a kernel of ours */
 } ct_launch;
 #define CT_NOT_FOLDED UINT32_MAX
 
+/* A node of a graph that was made of a program, as tools number it. */
+typedef struct ct_graph_node {
+    uint64_t id;
+    uint32_t node; /* whose ct_launch.node are this */
+} ct_graph_node;
+
 /* What a device plays. */
 typedef struct ct_code {
     ct_launch *launches;
     uint32_t n_launches, n_scalars;
-    uint32_t n_nodes;   /* kernels that a play takes; set by prepare */
-    ct_scalar *scalars; /* device memory, one slot a scalar        */
-    uint32_t *tickets;  /* device memory, a zero for every launch, where the device wants them */
-    void *prepared;     /* the device's own                        */
+    uint32_t n_nodes;           /* kernels that a play takes; set by prepare */
+    ct_scalar *scalars;         /* device memory, one slot a scalar        */
+    uint32_t *tickets;          /* device memory, a zero for every launch, where the device wants them */
+    void *prepared;             /* the device's own                        */
+    ct_graph_node *graph_nodes; /* of all its graphs so far; only where a tool looks on that numbers them */
+    uint32_t n_graph_nodes;
 } ct_code;
+
+/* When a launch was asked for, and when it ran: nanoseconds of CLOCK_MONOTONIC. */
+typedef struct ct_launch_time {
+    int64_t asked, returned; /* by the host                                                                  */
+    int64_t begin, end;      /* on the device, as its events tell; the host's own where it does the work     */
+} ct_launch_time;
+
+/* What the core wants to be told of launches that are made one by one: in a play that is timed, or captured. */
+typedef struct ct_marks {
+    void (*begin)(void *user, const ct_code *, uint32_t launch);
+    void (*end)(void *user);
+    void *user;
+} ct_marks;
 
 /* A scalar slot that takes another value from this play on. */
 typedef struct ct_scalar_change {
@@ -53,10 +75,11 @@ typedef struct ct_device ct_device;
 struct ct_device {
     char name[128];
     char message[256];
-    void *stream;        /* what work is ordered on; NULL where there is none              */
-    size_t ticket_bytes; /* zeroed device memory wanted for every launch */
-    int64_t launches;    /* handed to the device so far: kernels, and graphs as one         */
-    int64_t failed;      /* the launch that could not be made, by index; -1: the failure was another */
+    void *stream;          /* what work is ordered on; NULL where there is none              */
+    size_t ticket_bytes;   /* zeroed device memory wanted for every launch */
+    int64_t launches;      /* handed to the device so far: kernels, and graphs as one         */
+    int64_t failed;        /* the launch that could not be made, by index; -1: the failure was another */
+    const ct_marks *marks; /* NULL: no tool looks on */
     void (*close)(ct_device *);
     ct_status (*alloc)(ct_device *, size_t bytes, void **out); /* aligned to 256 bytes, contents undefined */
     void (*free)(ct_device *, void *);
@@ -72,6 +95,10 @@ struct ct_device {
     /* Launch i of prepared code alone: in no graph, no group, as no tail of another. The scalars are those of the
      * last play, which with n = 0 changes them and runs nothing. */
     ct_status (*play_launch)(ct_device *, ct_code *, uint32_t i);
+    /* All launches once, one by one as play_launch, with marks; waits, and gives the time of each. */
+    ct_status (*play_timed)(ct_device *, ct_code *, ct_launch_time *);
+    /* Opens or closes the range that tools were told to record. */
+    ct_status (*capture_range)(ct_device *, bool open);
     ct_status (*wait)(ct_device *);
 };
 
