@@ -6,6 +6,7 @@
 #include "device/device.h"
 #include "ops/custom.h"
 #include "ops/random.h"
+#include "profile/profile.h"
 #include "program/program.h"
 #include "tape/tape.h"
 
@@ -204,6 +205,7 @@ void ct_destroy(ct_context *ctx)
     if (!ctx) return;
     if (ctx->device) ctx->device->wait(ctx->device);
     ctx->open = false;
+    ct_profile_close(ctx);
     ct_programs_close(ctx);
     ct_tape_close(ctx);
     ct_custom_ops_close(ctx);

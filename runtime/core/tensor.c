@@ -125,6 +125,12 @@ ct_tensor ct_handle(ct_context *ctx, ct_ref ref)
     return (ct_tensor){bits};
 }
 
+ct_ref ct_handle_ref(ct_tensor tensor)
+{
+    if (tensor.bits == 0) return CT_REF_NONE;
+    return (ct_ref)(tensor.bits & INDEX_MASK) | (tensor.bits & LEAF_BIT ? CT_REF_LEAF : 0);
+}
+
 /* NULL, or what is wrong with the handle. */
 static const char *look_up(ct_context *ctx, ct_tensor tensor, ct_ref *out)
 {

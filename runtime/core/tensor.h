@@ -78,6 +78,8 @@ bool ct_resolve(ct_context *, const char *op, const char *what, ct_tensor, ct_re
 /* The same for a call that leaves no standing error. */
 ct_status ct_resolve_query(ct_context *, const char *op, ct_tensor, ct_ref *out);
 ct_tensor ct_handle(ct_context *, ct_ref);
+/* What a handle was made of, whatever became of that; CT_REF_NONE of the zero tensor. */
+ct_ref ct_handle_ref(ct_tensor);
 static inline bool ct_ref_is_leaf(ct_ref ref) { return (ref & CT_REF_LEAF) != 0; }
 static inline ct_leaf_slot *ct_leaf_at(ct_context *ctx, ct_ref ref)
 {

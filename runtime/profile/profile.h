@@ -54,6 +54,7 @@ typedef struct ct_profile_program {
     uint32_t *row_of;      /* of a launch, [n_launches]                                                  */
     ct_launch_time *times; /* of the launches of the play that was last timed                            */
     uint32_t n_launches;
+    uint32_t step;     /* in which it was last played */
     int64_t plays, ns; /* from the begin of the first launch to the end of the last, in all              */
 } ct_profile_program;
 
@@ -86,6 +87,7 @@ typedef struct ct_peaks {
 
 typedef struct ct_profile {
     bool collecting, collected;
+    bool out_of_memory; /* of the host: something is not there */
     int64_t begin, end; /* CLOCK_MONOTONIC, ns */
     ct_profile_program *programs;
     ct_profile_row *rows;

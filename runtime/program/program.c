@@ -3,6 +3,7 @@
 
 #include "core/advice.h"
 #include "core/pool.h"
+#include "profile/profile.h"
 #include "program/anomaly.h"
 
 #include <stdio.h>
@@ -227,6 +228,7 @@ static ct_status compile(ct_context *ctx, bool final, uint64_t hash, ct_program 
     ct_program *p = ct_alloc(ctx, sizeof *p);
     if (!p) return ct_fail(ctx, CT_ERR_MEMORY, "compile: out of host memory");
     p->hash = hash;
+    p->number = (uint32_t)ctx->stats.compiles + 1;
     ct_status status = plan_into_arena(ctx, p, final);
     if (!status) status = resolve_addresses(ctx, p);
     if (!status) status = copy_segment(ctx, p);
@@ -390,6 +392,12 @@ ct_status ct_program_play_launch(ct_context *ctx, ct_program *p, uint32_t i)
     return status ? play_failed(ctx, p, status) : CT_OK;
 }
 
+ct_status ct_program_play_timed(ct_context *ctx, ct_program *p, ct_launch_time *times)
+{
+    const ct_status status = ctx->device->play_timed(ctx->device, &p->code, times);
+    return status ? play_failed(ctx, p, status) : CT_OK;
+}
+
 ct_status ct_program_run(ct_context *ctx, ct_program *p, int64_t n, uint32_t n_changes)
 {
     ct_status status = ctx->device->play(ctx->device, &p->code, n, p->changes, n_changes);
@@ -425,9 +433,10 @@ ct_status ct_program_play(ct_context *ctx, ct_program *p)
     p->used_step = t->step;
     /* Who is bound is not in the key: another optimizer may use the same program. */
     if (t->n_bound) memcpy(p->bound, t->bound, t->n_bound * sizeof *p->bound);
-    const bool checked = ctx->config.detect_anomaly;
-    ct_status status = ct_program_run(ctx, p, checked ? 0 : 1, changes);
+    const bool checked = ctx->config.detect_anomaly, profiled = ct_profiling(ctx);
+    ct_status status = ct_program_run(ctx, p, checked || profiled ? 0 : 1, changes);
     if (!status && checked) status = ct_anomaly_play(ctx, p);
+    if (!status && profiled) status = ct_profile_play(ctx, p, 1, &(int64_t){0});
     if (status) return status;
     if (!p->plan.final) publish_kept(ctx, p);
     return CT_OK;
@@ -438,10 +447,11 @@ ct_status ct_program_replay(ct_context *ctx, ct_program *p, int64_t n, int64_t *
     uint32_t changes = 0;
     for (uint32_t i = 0; i < p->n_bound; i++)
         changes = note_change(p, changes, p->bound[i].scalar, ctx->tape->bindings[p->bound[i].binding - 1]);
-    const bool checked = ctx->config.detect_anomaly;
-    ct_status status = ct_program_run(ctx, p, checked ? 0 : n, changes);
+    const bool checked = ctx->config.detect_anomaly, profiled = ct_profiling(ctx);
+    ct_status status = ct_program_run(ctx, p, checked || profiled ? 0 : n, changes);
     *played = status ? 0 : n;
     if (!status && checked) status = ct_anomaly_replay(ctx, p, n, played);
+    if (!status && profiled) status = ct_profile_play(ctx, p, n, played);
     ctx->stats.replays += *played;
     return status;
 }

@@ -1,0 +1,279 @@
+// What a profile collects: rows, spans and values, and that training does not feel it.
+#include "profile/view.h"
+#include "support/context.h"
+#include "support/errors.h"
+#include "support/training.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+namespace
+{
+
+class Profile : public ::testing::Test
+{
+  protected:
+    void SetUp() override { ASSERT_TRUE(training_.create(ctx_)); }
+    void TearDown() override { training_.destroy(); }
+
+    void profile(int steps)
+    {
+        ctx_.check(ct_profile_begin(ctx_), "ct_profile_begin");
+        for (int i = 0; i < steps; ++i) ASSERT_TRUE(training_.step()) << ct_error_message(ctx_);
+        ctx_.check(ct_profile_end(ctx_), "ct_profile_end");
+        ASSERT_TRUE(view_whole(ctx_, &whole_));
+    }
+    std::map<std::string, view_row> rows()
+    {
+        std::map<std::string, view_row> found;
+        for (size_t i = 0; i < whole_.n_rows; ++i) {
+            const view_row row = view_row_at(ctx_, i);
+            EXPECT_TRUE(found.emplace(row.label, row).second) << row.label << " is there twice";
+        }
+        return found;
+    }
+
+    Context ctx_;
+    Training training_;
+    view_profile whole_;
+};
+
+// Phases, what belongs to what, and names, as they were recorded.
+TEST_F(Profile, HasARowForEachRecordThatLaunches)
+{
+    profile(3);
+    const std::map<std::string, view_row> found = rows();
+    ASSERT_TRUE(found.count("linear#1") && found.count("adam#20") && found.count("gather#0")) << found.size();
+    EXPECT_EQ(found.at("gather#0").phase, 3);
+    EXPECT_EQ(found.at("adam#20").phase, 2);
+    EXPECT_STREQ(found.at("adam#20").tensor, "layers.0.weight and 3 more");
+    const view_row &forward = found.at("linear#1");
+    EXPECT_STREQ(forward.op, "linear");
+    EXPECT_STREQ(forward.shape, "f32 [4,5]");
+    EXPECT_EQ(forward.record, 1u);
+    EXPECT_EQ(forward.forward, -1);
+    int backward = 0;
+    for (const auto &[label, row] : found) {
+        EXPECT_EQ(row.calls, 3) << label;
+        EXPECT_GT(row.launches, 0u) << label;
+        EXPECT_GE(row.bytes, 0) << label;
+        EXPECT_GE(row.least_ns, 0) << label;
+        EXPECT_LE(row.least_ns, row.most_ns) << label;
+        EXPECT_LE(3 * row.least_ns, row.ns) << label;
+        EXPECT_GE(3 * row.most_ns, row.ns) << label;
+        EXPECT_GE(row.gap_ns, 0) << label;
+        EXPECT_EQ(row.forward >= 0, row.phase == 1) << label;
+        if (row.forward < 0) continue;
+        const view_row of = view_row_at(ctx_, static_cast<size_t>(row.forward));
+        EXPECT_EQ(label.rfind(std::string(of.label) + " backward", 0), 0u) << label << " is said to be of " << of.label;
+        backward += std::string(of.op) == "linear";
+    }
+    EXPECT_EQ(backward, 6); // dx of the second; the activation's of the first; both dw and db
+}
+
+TEST_F(Profile, NamesTheGradientsByTheTensorsWhoseTheyAre)
+{
+    profile(1);
+    int named = 0;
+    for (const auto &[label, row] : rows())
+        for (const char *name : {"layers.0.weight", "layers.1.weight", "layers.0.bias", "layers.1.bias"})
+            if (std::string(row.tensor) == std::string(name) + ".grad") {
+                EXPECT_NE(label.find(std::string("(") + name + ")"), std::string::npos) << label;
+                named++;
+            }
+    EXPECT_EQ(named, 4);
+}
+
+// Launch by launch, in a replay or not, the bits are those of a step that nobody watches.
+TEST_F(Profile, ChangesNoBit)
+{
+    Context other;
+    Training plain;
+    ASSERT_TRUE(plain.create(other));
+    profile(3);
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(plain.step());
+    EXPECT_EQ(training_.weights(), plain.weights());
+    ASSERT_TRUE(training_.step() && plain.step());
+    ctx_.check(ct_profile_begin(ctx_), "ct_profile_begin");
+    ctx_.check(ct_replay(ctx_, 5), "ct_replay");
+    ctx_.check(ct_profile_end(ctx_), "ct_profile_end");
+    other.check(ct_replay(other, 5), "ct_replay");
+    ctx_.check(ct_replay(ctx_, 2), "ct_replay");
+    other.check(ct_replay(other, 2), "ct_replay");
+    const std::vector<float> weights = training_.weights();
+    EXPECT_FALSE(weights.empty());
+    EXPECT_EQ(weights, plain.weights());
+    ASSERT_TRUE(view_whole(ctx_, &whole_));
+    EXPECT_EQ(whole_.steps, 5u);
+    EXPECT_EQ(view_row_at(ctx_, 0).calls, 5);
+    plain.destroy();
+}
+
+// Each launch is a span of its phase, one after the other, in the step that it belongs to.
+TEST_F(Profile, SpansFollowOneAnother)
+{
+    profile(3);
+    size_t launches = 0, found = 0;
+    int64_t end = 0, gaps = 0, gap_ns = 0;
+    uint32_t step = 0;
+    for (size_t i = 0; i < whole_.n_rows; ++i) {
+        const view_row row = view_row_at(ctx_, i);
+        launches += row.launches * static_cast<size_t>(row.calls);
+        gap_ns += row.gap_ns;
+    }
+    for (size_t i = 0; i < whole_.n_spans; ++i) {
+        const view_span span = view_span_at(ctx_, i);
+        EXPECT_LE(span.begin, span.end);
+        EXPECT_LE(span.end, whole_.wall_ns);
+        if (span.row < 0) continue;
+        found++;
+        EXPECT_EQ(span.track, view_row_at(ctx_, static_cast<size_t>(span.row)).phase);
+        EXPECT_GE(span.begin, end);
+        if (span.step == step && found > 1) gaps += span.begin - end;
+        EXPECT_TRUE(span.step == step || span.step == step + 1);
+        step = span.step;
+        end = span.end;
+    }
+    EXPECT_EQ(found, launches);
+    EXPECT_EQ(step, 2u);
+    EXPECT_EQ(gaps, gap_ns);
+}
+
+// Recomputed from the values: what is alive at each record, and the most of it.
+TEST_F(Profile, MemoryAddsUp)
+{
+    profile(1);
+    ASSERT_EQ(whole_.n_programs, 1u);
+    const view_program program = view_program_at(ctx_, 0);
+    ASSERT_GT(program.n_values, 5u);
+    size_t peak = 0;
+    for (uint32_t k = 0; k < program.n_records; ++k) {
+        size_t alive = 0;
+        for (size_t i = 0; i < program.n_values; ++i) {
+            const view_value v = view_value_at(ctx_, 0, i);
+            EXPECT_LE(v.offset + v.bytes, program.arena_bytes) << v.name;
+            if (v.first <= k && (v.last < 0 || k <= v.last)) alive += v.bytes;
+        }
+        EXPECT_EQ(alive, view_alive(ctx_, 0, k)) << k;
+        peak = std::max(peak, alive);
+    }
+    EXPECT_EQ(peak, program.peak_bytes);
+    EXPECT_EQ(view_alive(ctx_, 0, program.peak), peak);
+}
+
+// The gradient's records stand in another segment than the forward ones.
+TEST_F(Profile, AStepInTwoPrograms_IsJoined)
+{
+    const ct_tensor x = ctx_.leaf(CT_F32, {2, 3}, {1, 2, 3, 4, 5, 6}),
+                    w = ctx_.leaf(CT_F32, {4, 3}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3});
+    ctx_.check(ct_set_requires_grad(ctx_, w, true), "ct_set_requires_grad");
+    ctx_.check(ct_set_name(ctx_, w, "w"), "ct_set_name");
+    ctx_.check(ct_profile_begin(ctx_), "ct_profile_begin");
+    for (int i = 0; i < 2; ++i) {
+        const ct_tensor y = ct_linear(ctx_, x, w, ct_tensor{}, CT_ACT_IDENTITY);
+        const ct_tensor loss = ct_sum(ctx_, ct_square(ctx_, y), 0, nullptr, false);
+        EXPECT_GT(ct_item(ctx_, loss), 0);
+        ctx_.check(ct_backward(ctx_, loss), "ct_backward");
+        ctx_.end_step();
+    }
+    ctx_.check(ct_profile_end(ctx_), "ct_profile_end");
+    ASSERT_TRUE(view_whole(ctx_, &whole_));
+    EXPECT_EQ(whole_.n_programs, 2u);
+    EXPECT_EQ(whole_.steps, 2u);
+    bool joined = false;
+    for (const auto &[label, row] : rows())
+        if (std::string(row.tensor) == "w.grad" && row.forward >= 0) {
+            EXPECT_STREQ(view_row_at(ctx_, static_cast<size_t>(row.forward)).label, "linear#0");
+            EXPECT_NE(row.program, view_row_at(ctx_, static_cast<size_t>(row.forward)).program);
+            joined = true;
+        }
+    EXPECT_TRUE(joined);
+}
+
+TEST_F(Profile, AnotherOneForgetsTheFirst)
+{
+    profile(3);
+    const size_t n_rows = whole_.n_rows;
+    profile(2);
+    EXPECT_EQ(whole_.n_rows, n_rows);
+    EXPECT_EQ(whole_.steps, 2u);
+    EXPECT_EQ(view_row_at(ctx_, 0).calls, 2);
+}
+
+TEST_F(Profile, OutOfOrder_IsAnError_AndNothingIsLost)
+{
+    EXPECT_EQ(ct_profile_end(ctx_), CT_ERR_STATE);
+    EXPECT_NE(std::string(ct_error_message(ctx_)).find("ct_profile_end: no profile was begun"), std::string::npos);
+    EXPECT_FALSE(view_whole(ctx_, &whole_));
+    EXPECT_NE(std::string(ct_error_message(ctx_)).find("nothing was profiled"), std::string::npos);
+    ct_tensor x, y;
+    ct_loader_next(training_.loader, &x, &y);
+    ctx_.check(ct_profile_begin(ctx_), "ct_profile_begin"); // launches the batch
+    ct_mlp_forward(training_.mlp, x);
+    EXPECT_EQ(ct_profile_begin(ctx_), CT_ERR_STATE);
+    EXPECT_NE(std::string(ct_error_message(ctx_)).find("was begun already"), std::string::npos);
+    EXPECT_FALSE(view_whole(ctx_, &whole_));
+    EXPECT_NE(std::string(ct_error_message(ctx_)).find("has not ended"), std::string::npos);
+    EXPECT_EQ(ct_error(ctx_), CT_OK);
+    ctx_.end_step();
+    ctx_.check(ct_profile_end(ctx_), "ct_profile_end");
+    EXPECT_EQ(ct_profile_end(ctx_), CT_ERR_STATE);
+    ASSERT_TRUE(view_whole(ctx_, &whole_));
+    ASSERT_EQ(whole_.n_rows, 1u); // nobody reads what the network gave: the count of random steps is left
+    EXPECT_STREQ(view_row_at(ctx_, 0).op, "advance");
+    EXPECT_EQ(ct_profile_begin(nullptr), CT_ERR_ARGUMENT);
+    EXPECT_EQ(ct_profile_end(nullptr), CT_ERR_ARGUMENT);
+}
+
+// It ends in any case, and what was collected before the error is there.
+TEST_F(Profile, AnErrorThatStands_IsTheStatusOfItsEnd)
+{
+    ctx_.check(ct_profile_begin(ctx_), "ct_profile_begin");
+    ASSERT_TRUE(training_.step());
+    ct_add(ctx_, ct_tensor{}, ct_tensor{});
+    EXPECT_EQ(ct_profile_begin(ctx_), CT_ERR_ARGUMENT);
+    EXPECT_EQ(ct_profile_end(ctx_), CT_ERR_ARGUMENT);
+    ASSERT_TRUE(view_whole(ctx_, &whole_));
+    EXPECT_EQ(whole_.steps, 1u);
+    ct_clear_error(ctx_);
+    ASSERT_TRUE(training_.step());
+    profile(2);
+    EXPECT_EQ(whole_.steps, 2u);
+}
+
+TEST(ProfileOfAnomalies, IsRefused)
+{
+    ct_config config = {};
+    config.detect_anomaly = true;
+    Context ctx(devices().front(), config);
+    EXPECT_EQ(ct_profile_begin(ctx), CT_ERR_UNSUPPORTED);
+    EXPECT_NE(std::string(ct_error_message(ctx)).find("detect_anomaly"), std::string::npos);
+    EXPECT_EQ(ct_error(ctx), CT_OK);
+}
+
+TEST(ProfileOfEagerSteps, HasEveryOp)
+{
+    ct_config config = {};
+    config.eager = true;
+    Context ctx(devices().front(), config);
+    Training training;
+    ASSERT_TRUE(training.create(ctx));
+    ctx.check(ct_profile_begin(ctx), "ct_profile_begin");
+    for (int i = 0; i < 2; ++i) ASSERT_TRUE(training.step());
+    ctx.check(ct_profile_end(ctx), "ct_profile_end");
+    view_profile whole;
+    ASSERT_TRUE(view_whole(ctx, &whole));
+    bool linear = false, adam = false;
+    for (size_t i = 0; i < whole.n_rows; ++i) {
+        const view_row row = view_row_at(ctx, i);
+        linear = linear || std::string(row.op) == "linear";
+        adam = adam || std::string(row.op) == "adam";
+    }
+    EXPECT_TRUE(linear && adam);
+    training.destroy();
+}
+
+} // namespace
