@@ -15,24 +15,11 @@ ct_status ct_tape_words_ready(const ct_context *ctx)
 
 #define MOST_NAME_BYTES 100 /* of a name; the rest is cut, and dots say so */
 
-/* Bytes of the UTF-8 character at `at`; 0 if there is none. */
-static size_t character(const unsigned char *at)
-{
-    size_t n = *at < 0x80 ? 1 : *at >= 0xc2 && *at < 0xe0 ? 2 : (*at & 0xf0) == 0xe0 ? 3 : (*at & 0xf8) == 0xf0 ? 4 : 0;
-    for (size_t i = 1; i < n; i++)
-        if ((at[i] & 0xc0) != 0x80) return 0;
-    uint32_t second = n > 2 ? at[1] : 0; /* no overlong forms, no surrogates, nothing above U+10FFFF */
-    if ((*at == 0xe0 && second < 0xa0) || (*at == 0xed && second > 0x9f) || (*at == 0xf0 && second < 0x90) ||
-        *at > 0xf4 || (*at == 0xf4 && second > 0x8f))
-        return 0;
-    return n;
-}
-
 static void say_given_name(ct_text *text, const char *name)
 {
     const unsigned char *at = (const unsigned char *)name;
     while (*at) {
-        size_t n = character(at);
+        size_t n = ct_utf8_bytes((const char *)at);
         if ((size_t)(at - (const unsigned char *)name) + (n ? n : 1) > MOST_NAME_BYTES) {
             ct_text_add(text, "...");
             return;

@@ -37,6 +37,39 @@ void ct_text_pad(ct_text *t, size_t column)
     while (t->n < column && !t->failed);
 }
 
+size_t ct_utf8_bytes(const char *text)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    size_t n = *at < 0x80 ? 1 : *at >= 0xc2 && *at < 0xe0 ? 2 : (*at & 0xf0) == 0xe0 ? 3 : (*at & 0xf8) == 0xf0 ? 4 : 0;
+    for (size_t i = 1; i < n; i++)
+        if ((at[i] & 0xc0) != 0x80) return 0;
+    uint32_t second = n > 2 ? at[1] : 0; /* no overlong forms, no surrogates, nothing above U+10FFFF */
+    if ((*at == 0xe0 && second < 0xa0) || (*at == 0xed && second > 0x9f) || (*at == 0xf0 && second < 0x90) ||
+        *at > 0xf4 || (*at == 0xf4 && second > 0x8f))
+        return 0;
+    return n;
+}
+
+void ct_text_json(ct_text *t, const char *text)
+{
+    ct_text_put(t, "\"", 1);
+    for (size_t n; *text; text += n) {
+        const size_t known = ct_utf8_bytes(text);
+        n = known ? known : 1;
+        if (!known)
+            ct_text_add(t, "\\ufffd");
+        else if (*text == '"' || *text == '\\')
+            ct_text_add(t, "\\%c", *text);
+        else if (*text == '\n')
+            ct_text_add(t, "\\n");
+        else if ((unsigned char)*text < 0x20)
+            ct_text_add(t, "\\u%04x", (unsigned)*text);
+        else
+            ct_text_put(t, text, n);
+    }
+    ct_text_put(t, "\"", 1);
+}
+
 void ct_text_free(ct_text *t)
 {
     ct_free(t->ctx, t->bytes);

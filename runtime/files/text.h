@@ -15,7 +15,12 @@ void ct_text_add(ct_text *, const char *format, ...) __attribute__((format(print
 void ct_text_put(ct_text *, const char *bytes, size_t n);
 /* Blanks up to a column of the line. */
 void ct_text_pad(ct_text *, size_t column);
+/* A JSON string with its quotes. Bytes that are no UTF-8 become U+FFFD. */
+void ct_text_json(ct_text *, const char *text);
 void ct_text_free(ct_text *);
+
+/* Bytes of the UTF-8 character at `at`; 0 if there is none. */
+size_t ct_utf8_bytes(const char *at);
 
 /* A destination of lines: build one in `line`, then end it. */
 typedef struct ct_lines {
