@@ -164,7 +164,8 @@ TEST_F(Profile, MemoryAddsUp)
     EXPECT_EQ(view_alive(ctx_, 0, program.peak), peak);
 }
 
-// The gradient's records stand in another segment than the forward ones.
+// Steps of two programs, of which the first may be that of another step too: a gradient belongs to what its own step
+// has played.
 TEST_F(Profile, AStepInTwoPrograms_IsJoined)
 {
     const ct_tensor x = ctx_.leaf(CT_F32, {2, 3}, {1, 2, 3, 4, 5, 6}),
@@ -172,25 +173,96 @@ TEST_F(Profile, AStepInTwoPrograms_IsJoined)
     ctx_.check(ct_set_requires_grad(ctx_, w, true), "ct_set_requires_grad");
     ctx_.check(ct_set_name(ctx_, w, "w"), "ct_set_name");
     ctx_.check(ct_profile_begin(ctx_), "ct_profile_begin");
-    for (int i = 0; i < 2; ++i) {
-        const ct_tensor y = ct_linear(ctx_, x, w, ct_tensor{}, CT_ACT_IDENTITY);
+    for (const int kind : {0, 1, 2}) {
+        const ct_tensor y = kind == 1 ? ct_matmul(ctx_, x, ct_transpose(ctx_, w, 0, 1))
+                                      : ct_linear(ctx_, x, w, ct_tensor{}, CT_ACT_IDENTITY);
         const ct_tensor loss = ct_sum(ctx_, ct_square(ctx_, y), 0, nullptr, false);
         EXPECT_GT(ct_item(ctx_, loss), 0);
-        ctx_.check(ct_backward(ctx_, loss), "ct_backward");
+        ctx_.check(ct_backward(ctx_, kind == 2 ? ct_mul_scalar(ctx_, loss, 2) : loss), "ct_backward");
         ctx_.end_step();
     }
     ctx_.check(ct_profile_end(ctx_), "ct_profile_end");
     ASSERT_TRUE(view_whole(ctx_, &whole_));
-    EXPECT_EQ(whole_.n_programs, 2u);
-    EXPECT_EQ(whole_.steps, 2u);
-    bool joined = false;
-    for (const auto &[label, row] : rows())
-        if (std::string(row.tensor) == "w.grad" && row.forward >= 0) {
-            EXPECT_STREQ(view_row_at(ctx_, static_cast<size_t>(row.forward)).label, "linear#0");
-            EXPECT_NE(row.program, view_row_at(ctx_, static_cast<size_t>(row.forward)).program);
-            joined = true;
-        }
-    EXPECT_TRUE(joined);
+    EXPECT_EQ(whole_.n_programs, 5u);
+    EXPECT_EQ(whole_.steps, 3u);
+    const std::map<uint32_t, uint32_t> first_of = {{1, 0}, {3, 2}, {4, 0}};
+    int joined = 0;
+    for (size_t i = 0; i < whole_.n_rows; ++i) {
+        const view_row row = view_row_at(ctx_, i);
+        if (std::string(row.label).find("(w)") == std::string::npos) continue;
+        ASSERT_GE(row.forward, 0) << row.label;
+        const view_row forward = view_row_at(ctx_, static_cast<size_t>(row.forward));
+        EXPECT_EQ(forward.program, first_of.at(row.program)) << row.label << " of " << forward.label;
+        joined++;
+    }
+    EXPECT_EQ(joined, 3);
+}
+
+// Each term of a sum of adjoints is a gradient of the tensor too.
+TEST_F(Profile, OfATensorThatIsUsedThreeTimes_EachGradientIsNamed)
+{
+    const ct_tensor x = ctx_.leaf(CT_F32, {2, 3}, {1, 2, 3, 4, 5, 6}),
+                    w = ctx_.leaf(CT_F32, {3, 3}, {1, 2, 3, 4, 5, 6, 7, 8, 9});
+    ctx_.check(ct_set_requires_grad(ctx_, w, true), "ct_set_requires_grad");
+    ctx_.check(ct_set_name(ctx_, w, "w"), "ct_set_name");
+    ctx_.check(ct_profile_begin(ctx_), "ct_profile_begin");
+    ct_tensor y = x;
+    for (int i = 0; i < 3; ++i) y = ct_matmul(ctx_, y, w);
+    ctx_.check(ct_backward(ctx_, ct_sum(ctx_, y, 0, nullptr, false)), "ct_backward");
+    ctx_.end_step();
+    ctx_.check(ct_profile_end(ctx_), "ct_profile_end");
+    ASSERT_TRUE(view_whole(ctx_, &whole_));
+    std::map<std::string, int> named;
+    for (size_t i = 0; i < whole_.n_rows; ++i) {
+        const view_row row = view_row_at(ctx_, i);
+        const std::string label = row.label;
+        if (std::string(row.op) == "matmul" && label.find("(w)") != std::string::npos) named[label]++;
+    }
+    EXPECT_EQ(named.size(), 3u);
+}
+
+TEST_F(Profile, AnEpilogueStandsWithTheProductThatDoesItsWork)
+{
+    const ct_tensor x = ctx_.leaf(CT_F32, {2, 3}, {1, 2, 3, 4, 5, 6}),
+                    v = ctx_.leaf(CT_F32, {4, 3}, std::vector<double>(12, 0.1)),
+                    w = ctx_.leaf(CT_F32, {2, 4}, std::vector<double>(8, 0.2));
+    for (const ct_tensor leaf : {v, w}) ctx_.check(ct_set_requires_grad(ctx_, leaf, true), "ct_set_requires_grad");
+    ctx_.check(ct_profile_begin(ctx_), "ct_profile_begin");
+    const ct_tensor h = ct_linear(ctx_, x, v, ct_tensor{}, CT_ACT_TANH);
+    const ct_tensor y = ct_linear(ctx_, h, w, ct_tensor{}, CT_ACT_IDENTITY);
+    ctx_.check(ct_backward(ctx_, ct_sum(ctx_, ct_square(ctx_, y), 0, nullptr, false)), "ct_backward");
+    ctx_.end_step();
+    ctx_.check(ct_profile_end(ctx_), "ct_profile_end");
+    ASSERT_TRUE(view_whole(ctx_, &whole_));
+    int products = 0;
+    for (const auto &[label, row] : rows()) {
+        if (std::string(row.op) != "matmul + act_grad") continue;
+        products++;
+        EXPECT_STREQ(row.shape, "f32 [2,4]");
+        EXPECT_EQ(label.rfind("linear#1 backward", 0), 0u) << label;
+        // What the product alone would be is nowhere.
+        for (size_t i = 0; i < view_program_at(ctx_, 0).n_values; ++i)
+            EXPECT_NE(view_value_at(ctx_, 0, i).name,
+                      std::string(row.tensor) + " of matmul#" + std::to_string(row.record));
+    }
+    EXPECT_EQ(products, 1);
+}
+
+// One record zeroes all gradients, a launch each.
+TEST_F(Profile, LaunchesOfARecordAreARow)
+{
+    ctx_.check(ct_profile_begin(ctx_), "ct_profile_begin");
+    ctx_.check(ct_optimizer_zero_grad(training_.optimizer), "ct_optimizer_zero_grad");
+    ctx_.end_step();
+    ctx_.check(ct_profile_end(ctx_), "ct_profile_end");
+    ASSERT_TRUE(view_whole(ctx_, &whole_));
+    ASSERT_EQ(whole_.n_rows, 1u);
+    const view_row row = view_row_at(ctx_, 0);
+    EXPECT_STREQ(row.op, "zero");
+    EXPECT_EQ(row.launches, 4u);
+    EXPECT_EQ(row.calls, 1);
+    EXPECT_EQ(row.bytes, 4 * (15 + 5 + 10 + 2));
+    EXPECT_EQ(whole_.n_spans, 4u);
 }
 
 TEST_F(Profile, AnotherOneForgetsTheFirst)
