@@ -131,8 +131,7 @@ ct_ref ct_handle_ref(ct_tensor tensor)
     return (ct_ref)(tensor.bits & INDEX_MASK) | (tensor.bits & LEAF_BIT ? CT_REF_LEAF : 0);
 }
 
-/* NULL, or what is wrong with the handle. */
-static const char *look_up(ct_context *ctx, ct_tensor tensor, ct_ref *out)
+const char *ct_look_up(ct_context *ctx, ct_tensor tensor, ct_ref *out)
 {
     if (tensor.bits == 0) return "is the zero tensor";
     if ((tensor.bits ^ tag_of(ctx)) >> 54) return "belongs to another context, or is no tensor";
@@ -156,7 +155,7 @@ static const char *look_up(ct_context *ctx, ct_tensor tensor, ct_ref *out)
 
 bool ct_resolve(ct_context *ctx, const char *op, const char *what, ct_tensor tensor, ct_ref *out)
 {
-    const char *wrong = look_up(ctx, tensor, out);
+    const char *wrong = ct_look_up(ctx, tensor, out);
     if (!wrong) return true;
     ct_fail(ctx, CT_ERR_ARGUMENT, "%s: %s %s", op, what, wrong);
     return false;
@@ -166,7 +165,7 @@ ct_status ct_resolve_query(ct_context *ctx, const char *op, ct_tensor tensor, ct
 {
     if (!ctx) return CT_ERR_ARGUMENT;
     if (!ctx->open) return CT_ERR_STATE;
-    const char *wrong = look_up(ctx, tensor, out);
+    const char *wrong = ct_look_up(ctx, tensor, out);
     return wrong ? ct_report(ctx, CT_ERR_ARGUMENT, "%s: the tensor %s", op, wrong) : CT_OK;
 }
 
@@ -349,7 +348,7 @@ void ct_release(ct_context *ctx, ct_tensor tensor)
     if (!ctx || !ctx->open || tensor.bits == 0) return;
     /* A sweep holds handles of leaves; the function of ct_gradcheck may release what it made. */
     if (ctx->tape->sweeping && ct_refuse_in_callback(ctx, "ct_release")) return;
-    const char *wrong = look_up(ctx, tensor, &ref);
+    const char *wrong = ct_look_up(ctx, tensor, &ref);
     if (!wrong && !ct_ref_is_leaf(ref)) wrong = "is a step value, not a leaf";
     if (!wrong && ct_leaf_at(ctx, ref)->internal) wrong = "is a gradient: it goes with its leaf";
     if (wrong)

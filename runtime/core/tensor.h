@@ -75,6 +75,8 @@ const char *ct_ref_text(ct_context *, ct_ref);
 /* Handles to refs. `op` and `what` name the call and the operand in the error.
  * A zero tensor gives CT_ERR_ARGUMENT as well. */
 bool ct_resolve(ct_context *, const char *op, const char *what, ct_tensor, ct_ref *out);
+/* The same without an error: NULL, or what is wrong with the handle. */
+const char *ct_look_up(ct_context *, ct_tensor, ct_ref *out);
 /* The same for a call that leaves no standing error. */
 ct_status ct_resolve_query(ct_context *, const char *op, ct_tensor, ct_ref *out);
 ct_tensor ct_handle(ct_context *, ct_ref);

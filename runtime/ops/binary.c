@@ -7,11 +7,10 @@
 
 static ct_tensor binary(ct_context *ctx, ct_opcode op, ct_tensor a, ct_tensor b)
 {
-    static const char *const names[] = {"a", "b"};
     ct_ref refs[2];
     ct_shape out;
     const char *name = ct_ops[op]->name;
-    if (!ct_operands(ctx, name, 2, (ct_tensor[]){a, b}, names, refs) ||
+    if (!ct_operands(ctx, name, ct_ops[op], 2, (ct_tensor[]){a, b}, refs) ||
         !ct_want_same_dtype(ctx, name, refs[0], refs[1]) || !ct_broadcast(ctx, name, refs[0], refs[1], &out))
         return (ct_tensor){0};
     if (op >= CT_OP_gt && op <= CT_OP_eq) {
@@ -39,10 +38,9 @@ BINARY(eq)
 
 ct_tensor ct_where(ct_context *ctx, ct_tensor cond, ct_tensor a, ct_tensor b)
 {
-    static const char *const names[] = {"cond", "a", "b"};
     ct_ref refs[3];
     ct_shape ab, out;
-    if (!ct_operands(ctx, "where", 3, (ct_tensor[]){cond, a, b}, names, refs) ||
+    if (!ct_operands(ctx, "where", ct_ops[CT_OP_where], 3, (ct_tensor[]){cond, a, b}, refs) ||
         !ct_want_same_dtype(ctx, "where", refs[1], refs[2]) || !ct_broadcast(ctx, "where", refs[1], refs[2], &ab))
         return (ct_tensor){0};
     /* Three ways: each operand must broadcast with the shape of the other two. */
@@ -141,19 +139,23 @@ RULE(where)
 
 /* ---- the ops ------------------------------------------------------------------------ */
 
-#define OP(id, saved_inputs, rule)                                                                                     \
-    const ct_op ct_op_##id = {                                                                                         \
-        .name = #id, .flags = CT_OP_ELEMENTWISE, .saved = saved_inputs, .vjp = rule, .lower = ct_lower_elementwise};
-OP(add, 0, add_vjp)
-OP(sub, 0, sub_vjp)
-OP(mul, 3, mul_vjp)
-OP(div, 2, div_vjp)
-OP(pow, 3, pow_vjp)
-OP(maximum, 3, maximum_vjp)
-OP(minimum, 3, minimum_vjp)
-OP(gt, 0, NULL)
-OP(ge, 0, NULL)
-OP(lt, 0, NULL)
-OP(le, 0, NULL)
-OP(eq, 0, NULL)
-OP(where, 1, where_vjp)
+#define OP(id, inputs, saved_inputs, rule)                                                                             \
+    const ct_op ct_op_##id = {.name = #id,                                                                             \
+                              .operands = inputs,                                                                      \
+                              .flags = CT_OP_ELEMENTWISE,                                                              \
+                              .saved = saved_inputs,                                                                   \
+                              .vjp = rule,                                                                             \
+                              .lower = ct_lower_elementwise};
+OP(add, "a b", 0, add_vjp)
+OP(sub, "a b", 0, sub_vjp)
+OP(mul, "a b", 3, mul_vjp)
+OP(div, "a b", 2, div_vjp)
+OP(pow, "a b", 3, pow_vjp)
+OP(maximum, "a b", 3, maximum_vjp)
+OP(minimum, "a b", 3, minimum_vjp)
+OP(gt, "a b", 0, NULL)
+OP(ge, "a b", 0, NULL)
+OP(lt, "a b", 0, NULL)
+OP(le, "a b", 0, NULL)
+OP(eq, "a b", 0, NULL)
+OP(where, "cond a b", 1, where_vjp)

@@ -354,9 +354,12 @@ static bool infer(ct_context *ctx, const custom_op *c, const arguments *a, const
 
 static bool find_inputs(ct_context *ctx, const custom_op *c, const arguments *a, ct_ref refs[static CT_OP_MAX_INPUTS])
 {
-    static const char *const names[CT_OP_MAX_INPUTS] = {"input 0", "input 1", "input 2", "input 3",
-                                                        "input 4", "input 5", "input 6", "input 7"};
-    if (!ct_operands(ctx, c->name, a->n_inputs, a->inputs, names, refs)) return false;
+    for (int i = 0; i < a->n_inputs; i++) {
+        const char *wrong = ct_look_up(ctx, a->inputs[i], &refs[i]);
+        if (!wrong) continue;
+        ct_fail(ctx, CT_ERR_ARGUMENT, "%s: input %d %s", c->name, i, wrong);
+        return false;
+    }
     return !(c->op.flags & CT_OP_ELEMENTWISE) || broadcast(ctx, c, refs);
 }
 

@@ -31,9 +31,9 @@ static bool check_operands(ct_context *ctx, const ct_ref *refs)
 
 ct_tensor ct_embedding(ct_context *ctx, ct_tensor table, ct_tensor index)
 {
-    static const char *const names[] = {"table", "index"};
     ct_ref refs[2];
-    if (!ct_operands(ctx, "embedding", 2, (ct_tensor[]){table, index}, names, refs) || !check_operands(ctx, refs))
+    if (!ct_operands(ctx, "embedding", ct_ops[CT_OP_embedding], 2, (ct_tensor[]){table, index}, refs) ||
+        !check_operands(ctx, refs))
         return (ct_tensor){0};
     ct_shape rows = ct_shape_of(ctx, refs[TABLE]), numbers = ct_shape_of(ctx, refs[INDEX]), out;
     int64_t dims[CT_MAX_DIMS];
@@ -49,8 +49,9 @@ static void embedding_vjp(ct_context *ctx, ct_adjoint *a)
 {
     ct_ref refs[2];
     ct_shape table = ct_tensor_shape(ctx, a->in[TABLE]);
-    static const char *const names[] = {"an adjoint", "index"};
-    if (!ct_operands(ctx, "embedding_grad", 2, (ct_tensor[]){a->g[0], a->in[INDEX]}, names, refs)) return;
+    if (!ct_operands(ctx, "embedding_grad", ct_ops[CT_OP_embedding_grad], 2, (ct_tensor[]){a->g[0], a->in[INDEX]},
+                     refs))
+        return;
     a->gin[TABLE] = ct_tape_add(ctx, &(ct_entry){.op = CT_OP_embedding_grad,
                                                  .n_in = 2,
                                                  .in = refs,
@@ -132,9 +133,13 @@ static void embedding_grad_lower(ct_lowering *l)
     ct_cost(l, (double)(a->m * a->k), (double)(ct_shape_bytes(ct_in_shape(l, 0)) + ct_shape_bytes(table)));
 }
 
-const ct_op ct_op_embedding = {
-    .name = "embedding", .saved = 1 << INDEX, .vjp = embedding_vjp, .lower = embedding_lower};
+const ct_op ct_op_embedding = {.name = "embedding",
+                               .operands = "table index",
+                               .saved = 1 << INDEX,
+                               .vjp = embedding_vjp,
+                               .lower = embedding_lower};
 const ct_op ct_op_embedding_grad = {.name = "embedding_grad",
+                                    .operands = "g index",
                                     .saved = 1 << INDEX,
                                     .vjp = embedding_grad_vjp,
                                     .lower = embedding_grad_lower,

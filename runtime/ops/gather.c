@@ -54,4 +54,8 @@ static void gather_lower(ct_lowering *l)
     ct_cost(l, 2 * (double)(a->m * columns), (double)(a->m * columns) * 5);
 }
 
-const ct_op ct_op_gather = {.name = "gather", .flags = CT_OP_EFFECT, .lower = gather_lower, .shown = "- - - shuffle=0"};
+const ct_op ct_op_gather = {.name = "gather",
+                            .operands = "x y cursor",
+                            .flags = CT_OP_EFFECT,
+                            .lower = gather_lower,
+                            .shown = "- - - shuffle=0"};

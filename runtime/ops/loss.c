@@ -26,9 +26,8 @@ enum { CE_REDUCTION, CE_IGNORE, CE_N_ATTR };
 ct_tensor ct_cross_entropy(ct_context *ctx, ct_tensor logits, ct_tensor labels, double label_smoothing,
                            int64_t ignore_index, ct_reduction reduction)
 {
-    static const char *const names[] = {"logits", "labels"};
     ct_ref refs[2];
-    if (!ct_operands(ctx, "cross_entropy", 2, (ct_tensor[]){logits, labels}, names, refs) ||
+    if (!ct_operands(ctx, "cross_entropy", ct_ops[CT_OP_cross_entropy], 2, (ct_tensor[]){logits, labels}, refs) ||
         !ct_want_float(ctx, "cross_entropy", refs[0]) || !check_reduction(ctx, "cross_entropy", reduction))
         return (ct_tensor){0};
     ct_shape x = ct_shape_of(ctx, refs[0]), y = ct_shape_of(ctx, refs[1]);
@@ -105,6 +104,7 @@ static void cross_entropy_lower(ct_lowering *l)
 }
 
 const ct_op ct_op_cross_entropy = {.name = "cross_entropy",
+                                   .operands = "logits labels",
                                    .saved = 1,
                                    .vjp = cross_entropy_vjp,
                                    .lower = cross_entropy_lower,
@@ -121,10 +121,9 @@ enum { PAIR_SCALE, PAIR_DELTA, PAIR_N_SCALAR };
 static ct_tensor pair_loss(ct_context *ctx, ct_opcode op, ct_tensor x, ct_tensor y, double delta,
                            ct_reduction reduction)
 {
-    static const char *const names[] = {"x", "y"};
     const char *name = ct_ops[op]->name;
     ct_ref refs[2];
-    if (!ct_operands(ctx, name, 2, (ct_tensor[]){x, y}, names, refs) || !ct_want_float(ctx, name, refs[0]) ||
+    if (!ct_operands(ctx, name, ct_ops[op], 2, (ct_tensor[]){x, y}, refs) || !ct_want_float(ctx, name, refs[0]) ||
         !ct_want_same_dtype(ctx, name, refs[0], refs[1]) || !check_reduction(ctx, name, reduction))
         return (ct_tensor){0};
     ct_shape shape = ct_shape_of(ctx, refs[0]), other = ct_shape_of(ctx, refs[1]);
@@ -254,6 +253,7 @@ static void lower_pair_loss(ct_lowering *l, ct_kernel_id kernel, double flops)
 #define PAIR_LOSS(op, reads, flops, attributes)                                                                        \
     static void op##_lower(ct_lowering *l) { lower_pair_loss(l, CT_KERNEL_##op, flops); }                              \
     const ct_op ct_op_##op = {.name = #op,                                                                             \
+                              .operands = "x y",                                                                       \
                               .saved = reads,                                                                          \
                               .vjp = op##_vjp,                                                                         \
                               .lower = op##_lower,                                                                     \

@@ -39,11 +39,11 @@ static bool matmul_shape(ct_context *ctx, ct_ref ra, ct_ref rb, bool ta, bool tb
 
 ct_tensor ct_matmul_transposed(ct_context *ctx, ct_tensor a, ct_tensor b, bool ta, bool tb)
 {
-    static const char *const names[] = {"a", "b"};
     ct_ref refs[2];
     ct_shape out;
-    if (!ct_operands(ctx, "matmul", 2, (ct_tensor[]){a, b}, names, refs) || !ct_want_float(ctx, "matmul", refs[0]) ||
-        !ct_want_same_dtype(ctx, "matmul", refs[0], refs[1]) || !matmul_shape(ctx, refs[0], refs[1], ta, tb, &out))
+    if (!ct_operands(ctx, "matmul", ct_ops[CT_OP_matmul], 2, (ct_tensor[]){a, b}, refs) ||
+        !ct_want_float(ctx, "matmul", refs[0]) || !ct_want_same_dtype(ctx, "matmul", refs[0], refs[1]) ||
+        !matmul_shape(ctx, refs[0], refs[1], ta, tb, &out))
         return (ct_tensor){0};
     return ct_tape_add(ctx, &(ct_entry){.op = CT_OP_matmul,
                                         .n_in = 2,
@@ -109,7 +109,7 @@ static void matmul_lower(ct_lowering *l)
 }
 
 const ct_op ct_op_matmul = {
-    .name = "matmul", .saved = 3, .vjp = matmul_vjp, .lower = matmul_lower, .shown = "ta=0 tb=0"};
+    .name = "matmul", .operands = "a b", .saved = 3, .vjp = matmul_vjp, .lower = matmul_lower, .shown = "ta=0 tb=0"};
 
 /* The kernel's epilogue numbers the activations as the header does. */
 _Static_assert(CT_ACT_RELU == 1 && CT_ACT_TANH == 2 && CT_ACT_SIGMOID == 3 && CT_ACT_LEAKY_RELU == 6, "gemm.inc");
@@ -119,10 +119,9 @@ _Static_assert(CT_ACT_RELU == 1 && CT_ACT_TANH == 2 && CT_ACT_SIGMOID == 3 && CT
 
 ct_tensor ct_linear(ct_context *ctx, ct_tensor x, ct_tensor w, ct_tensor b, ct_activation activation)
 {
-    static const char *const names[] = {"x", "w", "b"};
     ct_ref refs[3];
     int n = b.bits ? 3 : 2;
-    if (!ct_operands(ctx, "linear", n, (ct_tensor[]){x, w, b}, names, refs)) return (ct_tensor){0};
+    if (!ct_operands(ctx, "linear", ct_ops[CT_OP_linear], n, (ct_tensor[]){x, w, b}, refs)) return (ct_tensor){0};
     if ((int)activation < CT_ACT_IDENTITY || activation > CT_ACT_LEAKY_RELU) {
         ct_fail(ctx, CT_ERR_ARGUMENT, "linear: %d is no activation", (int)activation);
         return (ct_tensor){0};
@@ -200,5 +199,9 @@ static void linear_lower(ct_lowering *l)
     a->flags = (uint8_t)ct_attr(l, 0);
 }
 
-const ct_op ct_op_linear = {
-    .name = "linear", .saved = 3, .vjp = linear_vjp, .lower = linear_lower, .shown = "activation=0"};
+const ct_op ct_op_linear = {.name = "linear",
+                            .operands = "x w b",
+                            .saved = 3,
+                            .vjp = linear_vjp,
+                            .lower = linear_lower,
+                            .shown = "activation=0"};

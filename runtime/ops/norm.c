@@ -5,11 +5,10 @@
 
 static ct_tensor along_dim(ct_context *ctx, ct_opcode op, ct_tensor x, int dim)
 {
-    static const char *const names[] = {"x"};
     ct_ref ref;
     const char *name = ct_ops[op]->name;
     int d;
-    if (!ct_operands(ctx, name, 1, &x, names, &ref) || !ct_want_float(ctx, name, ref)) return (ct_tensor){0};
+    if (!ct_operands(ctx, name, ct_ops[op], 1, &x, &ref) || !ct_want_float(ctx, name, ref)) return (ct_tensor){0};
     ct_shape shape = ct_shape_of(ctx, ref);
     if (!ct_dim(ctx, name, &shape, dim, &d)) return (ct_tensor){0};
     return ct_record_unary(ctx, op, ref, &shape, 1, &(int64_t){d}, 0, NULL);
@@ -50,9 +49,10 @@ static void lower(ct_lowering *l, ct_kernel_id kernel)
 static void softmax_lower(ct_lowering *l) { lower(l, CT_KERNEL_softmax); }
 static void log_softmax_lower(ct_lowering *l) { lower(l, CT_KERNEL_log_softmax); }
 
-const ct_op ct_op_softmax = {.name = "softmax", .vjp = softmax_vjp, .lower = softmax_lower, .shown = "dim"};
+const ct_op ct_op_softmax = {
+    .name = "softmax", .operands = "x", .vjp = softmax_vjp, .lower = softmax_lower, .shown = "dim"};
 const ct_op ct_op_log_softmax = {
-    .name = "log_softmax", .vjp = log_softmax_vjp, .lower = log_softmax_lower, .shown = "dim"};
+    .name = "log_softmax", .operands = "x", .vjp = log_softmax_vjp, .lower = log_softmax_lower, .shown = "dim"};
 
 /* ---- layer_norm and batch_norm --------------------------------------------------------------
  * y = gamma h + beta, h = (x - mean) r, r = 1/√(var + eps), mean and var over the dims that are
@@ -128,7 +128,7 @@ static bool add_parameter(ct_context *ctx, bool channels, norm_operands *o, cons
 {
     const char *op = channels ? "batch_norm" : "layer_norm";
     ct_ref ref;
-    if (!ct_operands(ctx, op, 1, &tensor, &name, &ref) || !ct_want_same_dtype(ctx, op, o->refs[0], ref)) return false;
+    if (!ct_resolve(ctx, op, name, tensor, &ref) || !ct_want_same_dtype(ctx, op, o->refs[0], ref)) return false;
     ct_shape s = ct_shape_of(ctx, ref);
     int64_t size = o->x.dim[parameter_dim(channels, o->x.ndim)];
     if (s.ndim != 1 || s.dim[0] != size) {
@@ -162,10 +162,11 @@ static bool add_gamma_and_beta(ct_context *ctx, bool channels, norm_operands *o,
 
 static bool start_norm(ct_context *ctx, bool channels, ct_tensor x, norm_operands *o)
 {
-    static const char *const names[] = {"x"};
     const char *op = channels ? "batch_norm" : "layer_norm";
     *o = (norm_operands){.n = 1, .access = {CT_READ}};
-    if (!ct_operands(ctx, op, 1, &x, names, o->refs) || !ct_want_float(ctx, op, o->refs[0])) return false;
+    if (!ct_operands(ctx, op, ct_ops[channels ? CT_OP_batch_norm : CT_OP_layer_norm], 1, &x, o->refs) ||
+        !ct_want_float(ctx, op, o->refs[0]))
+        return false;
     o->x = ct_shape_of(ctx, o->refs[0]);
     if (o->x.ndim > parameter_dim(channels, o->x.ndim) && o->x.ndim > 0) return true;
     ct_fail(ctx, CT_ERR_SHAPE, "%s: x %s: wants %s", op, ct_ref_text(ctx, o->refs[0]),
@@ -234,16 +235,12 @@ ct_tensor ct_batch_norm(ct_context *ctx, ct_tensor x, ct_tensor gamma, ct_tensor
  * that it is one launch. gamma: or the zero tensor. */
 static ct_tensor norm_grad(ct_context *ctx, bool channels, ct_tensor g, ct_tensor h, ct_tensor r, ct_tensor gamma)
 {
-    static const char *const names[] = {"g", "h", "r", "gamma"};
     ct_ref refs[4];
     uint32_t n = gamma.bits ? 4 : 3;
-    if (!ct_operands(ctx, "norm_grad", (int)n, (ct_tensor[]){g, h, r, gamma}, names, refs)) return (ct_tensor){0};
+    const ct_opcode op = channels ? CT_OP_batch_norm_grad : CT_OP_layer_norm_grad;
+    if (!ct_operands(ctx, "norm_grad", ct_ops[op], (int)n, (ct_tensor[]){g, h, r, gamma}, refs)) return (ct_tensor){0};
     ct_shape shape = ct_shape_of(ctx, refs[0]);
-    return ct_tape_add(ctx, &(ct_entry){.op = channels ? CT_OP_batch_norm_grad : CT_OP_layer_norm_grad,
-                                        .n_in = n,
-                                        .in = refs,
-                                        .n_out = 1,
-                                        .out = &shape});
+    return ct_tape_add(ctx, &(ct_entry){.op = (uint16_t)op, .n_in = n, .in = refs, .n_out = 1, .out = &shape});
 }
 
 /* ---- gradients ---- */
@@ -356,15 +353,26 @@ static void batch_norm_lower(ct_lowering *l) { lower_norm(l, true); }
 static void layer_norm_grad_lower(ct_lowering *l) { lower_norm_grad(l, false); }
 static void batch_norm_grad_lower(ct_lowering *l) { lower_norm_grad(l, true); }
 
-const ct_op ct_op_layer_norm = {
-    .name = "layer_norm", .saved = 1 << 1, .vjp = layer_norm_vjp, .lower = layer_norm_lower, .shown = "; eps"};
+const ct_op ct_op_layer_norm = {.name = "layer_norm",
+                                .operands = "x gamma beta",
+                                .saved = 1 << 1,
+                                .vjp = layer_norm_vjp,
+                                .lower = layer_norm_lower,
+                                .shown = "; eps"};
 const ct_op ct_op_batch_norm = {.name = "batch_norm",
+                                .operands = "x running_mean running_var gamma beta",
                                 .flags = CT_OP_EFFECT,
                                 .saved = 1 << 3,
                                 .vjp = batch_norm_vjp,
                                 .lower = batch_norm_lower,
                                 .shown = "; eps momentum"};
-const ct_op ct_op_layer_norm_grad = {
-    .name = "layer_norm_grad", .saved = 15, .vjp = layer_norm_grad_vjp, .lower = layer_norm_grad_lower};
-const ct_op ct_op_batch_norm_grad = {
-    .name = "batch_norm_grad", .saved = 15, .vjp = batch_norm_grad_vjp, .lower = batch_norm_grad_lower};
+const ct_op ct_op_layer_norm_grad = {.name = "layer_norm_grad",
+                                     .operands = "g h r gamma",
+                                     .saved = 15,
+                                     .vjp = layer_norm_grad_vjp,
+                                     .lower = layer_norm_grad_lower};
+const ct_op ct_op_batch_norm_grad = {.name = "batch_norm_grad",
+                                     .operands = "g h r gamma",
+                                     .saved = 15,
+                                     .vjp = batch_norm_grad_vjp,
+                                     .lower = batch_norm_grad_lower};

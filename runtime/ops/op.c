@@ -17,12 +17,29 @@ ct_shape ct_shape_of(ct_context *ctx, ct_ref ref) { return ct_value_at(ctx, ref)
 
 ct_shape ct_scalar_shape(int32_t dtype) { return (ct_shape){.dtype = dtype, .numel = 1}; }
 
-bool ct_operands(ct_context *ctx, const char *op, int n, const ct_tensor *tensors, const char *const *names,
-                 ct_ref *out)
+const char *ct_operand_name(const ct_op *op, uint32_t i, int *length)
+{
+    const char *name = op->operands;
+    while (name && *name) {
+        *length = (int)strcspn(name, " *");
+        const char *behind = name + *length;
+        if (i-- == 0 || *behind == '*') return name;
+        name = behind + strspn(behind, " ");
+    }
+    return NULL;
+}
+
+bool ct_operands(ct_context *ctx, const char *call, const ct_op *op, int n, const ct_tensor *tensors, ct_ref *out)
 {
     if (ct_ready(ctx)) return false;
-    for (int i = 0; i < n; i++)
-        if (!ct_resolve(ctx, op, names[i], tensors[i], &out[i])) return false;
+    for (int i = 0; i < n; i++) {
+        const char *wrong = ct_look_up(ctx, tensors[i], &out[i]);
+        if (!wrong) continue;
+        int length = 0;
+        const char *name = ct_operand_name(op, (uint32_t)i, &length);
+        ct_fail(ctx, CT_ERR_ARGUMENT, "%s: %.*s %s", call, length, name ? name : "", wrong);
+        return false;
+    }
     return true;
 }
 

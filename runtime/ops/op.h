@@ -35,6 +35,8 @@ enum {
 
 typedef struct ct_op {
     const char *name;
+    const char *operands; /* names of the inputs, "x w b"; the last with a * stands for any number of them.
+                             NULL: they have none                                                          */
     uint32_t flags;
     uint32_t saved;                          /* bit i: the gradient rule reads input i         */
     void (*vjp)(ct_context *, ct_adjoint *); /* NULL: not differentiable                       */
@@ -63,8 +65,11 @@ static inline const ct_op *ct_op_of(const ct_context *ctx, uint16_t op)
 
 /* ---- helpers for the recording functions ------------------------------------------- */
 
-/* Operands to refs with the ctx checked; false with the error standing. Names are for messages. */
-bool ct_operands(ct_context *, const char *op, int n, const ct_tensor *, const char *const *names, ct_ref *out);
+/* The name of input i, as ct_op.operands has it: not terminated, of that length. NULL: it has none. */
+const char *ct_operand_name(const ct_op *, uint32_t i, int *length);
+/* The first n operands of an op to refs, with the ctx checked; false with the error standing, which names the
+ * public call. */
+bool ct_operands(ct_context *, const char *call, const ct_op *, int n, const ct_tensor *, ct_ref *out);
 bool ct_want_float(ct_context *, const char *op, ct_ref);
 bool ct_want_same_dtype(ct_context *, const char *op, ct_ref, ct_ref);
 /* Sizes that all but the last `behind` dims broadcast to, as NumPy; -1, or the dim that does not fit. */

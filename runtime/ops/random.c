@@ -48,9 +48,9 @@ static ct_tensor record_dropout(ct_context *ctx, ct_ref x, double p, int64_t k)
 
 ct_tensor ct_dropout(ct_context *ctx, ct_tensor x, double p)
 {
-    static const char *const names[] = {"x"};
     ct_ref ref;
-    if (!ct_operands(ctx, "dropout", 1, &x, names, &ref) || !ct_want_float(ctx, "dropout", ref)) return (ct_tensor){0};
+    if (!ct_operands(ctx, "dropout", ct_ops[CT_OP_dropout], 1, &x, &ref) || !ct_want_float(ctx, "dropout", ref))
+        return (ct_tensor){0};
     if (!(p >= 0 && p <= 1)) {
         ct_fail(ctx, CT_ERR_ARGUMENT, "dropout: p is %g; wants 0 to 1", p);
         return (ct_tensor){0};
@@ -125,7 +125,8 @@ static void advance_lower(ct_lowering *l)
     a->p[0] = ct_in(l, 0);
 }
 
-const ct_op ct_op_dropout = {.name = "dropout", .vjp = dropout_vjp, .lower = dropout_lower, .shown = "-; p"};
-const ct_op ct_op_rand = {.name = "rand", .lower = rand_lower};
-const ct_op ct_op_randn = {.name = "randn", .lower = randn_lower};
-const ct_op ct_op_advance = {.name = "advance", .flags = CT_OP_EFFECT, .lower = advance_lower};
+const ct_op ct_op_dropout = {
+    .name = "dropout", .operands = "x counter", .vjp = dropout_vjp, .lower = dropout_lower, .shown = "-; p"};
+const ct_op ct_op_rand = {.name = "rand", .operands = "counter", .lower = rand_lower};
+const ct_op ct_op_randn = {.name = "randn", .operands = "counter", .lower = randn_lower};
+const ct_op ct_op_advance = {.name = "advance", .operands = "counter", .flags = CT_OP_EFFECT, .lower = advance_lower};

@@ -12,11 +12,10 @@ typedef struct reduction {
 } reduction;
 
 /* What a call asks for; false with the error standing. */
-static bool reduction_of(ct_context *ctx, const char *name, ct_tensor x, int n_dims, const int *dims, bool keepdim,
-                         reduction *r)
+static bool reduction_of(ct_context *ctx, const char *name, ct_opcode op, ct_tensor x, int n_dims, const int *dims,
+                         bool keepdim, reduction *r)
 {
-    static const char *const names[] = {"x"};
-    if (!ct_operands(ctx, name, 1, &x, names, &r->x) || !ct_want_float(ctx, name, r->x)) return false;
+    if (!ct_operands(ctx, name, ct_ops[op], 1, &x, &r->x) || !ct_want_float(ctx, name, r->x)) return false;
     ct_shape shape = ct_shape_of(ctx, r->x);
     int64_t mask = 0, kept[CT_MAX_DIMS];
     int n_kept = 0;
@@ -53,14 +52,14 @@ static ct_tensor record(ct_context *ctx, ct_opcode op, const reduction *r, int n
 ct_tensor ct_sum(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim)
 {
     reduction r;
-    if (!reduction_of(ctx, "sum", x, n_dims, dims, keepdim, &r)) return (ct_tensor){0};
+    if (!reduction_of(ctx, "sum", CT_OP_sum, x, n_dims, dims, keepdim, &r)) return (ct_tensor){0};
     return record(ctx, CT_OP_sum, &r, 1, 1);
 }
 
 ct_tensor ct_mean(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim)
 {
     reduction r;
-    if (!reduction_of(ctx, "mean", x, n_dims, dims, keepdim, &r)) return (ct_tensor){0};
+    if (!reduction_of(ctx, "mean", CT_OP_sum, x, n_dims, dims, keepdim, &r)) return (ct_tensor){0};
     return record(ctx, CT_OP_sum, &r, 1, 1.0 / (double)r.count);
 }
 
@@ -68,7 +67,7 @@ static ct_tensor extremum(ct_context *ctx, ct_opcode op, ct_tensor x, int n_dims
 {
     reduction r;
     const char *name = ct_ops[op]->name;
-    if (!reduction_of(ctx, name, x, n_dims, dims, keepdim, &r)) return (ct_tensor){0};
+    if (!reduction_of(ctx, name, op, x, n_dims, dims, keepdim, &r)) return (ct_tensor){0};
     if (r.count == 0) {
         ct_fail(ctx, CT_ERR_SHAPE, "%s: a reduced dim of %s is empty", name, ct_ref_text(ctx, r.x));
         return (ct_tensor){0};
@@ -89,14 +88,14 @@ ct_tensor ct_amin(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, boo
 ct_tensor ct_logsumexp(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim)
 {
     reduction r;
-    if (!reduction_of(ctx, "logsumexp", x, n_dims, dims, keepdim, &r)) return (ct_tensor){0};
+    if (!reduction_of(ctx, "logsumexp", CT_OP_logsumexp, x, n_dims, dims, keepdim, &r)) return (ct_tensor){0};
     return record(ctx, CT_OP_logsumexp, &r, 0, 0);
 }
 
 ct_tensor ct_var(ct_context *ctx, ct_tensor x, int n_dims, const int *dims, bool keepdim, int64_t correction)
 {
     reduction r;
-    if (!reduction_of(ctx, "var", x, n_dims, dims, keepdim, &r)) return (ct_tensor){0};
+    if (!reduction_of(ctx, "var", CT_OP_var, x, n_dims, dims, keepdim, &r)) return (ct_tensor){0};
     if (correction < 0) {
         ct_fail(ctx, CT_ERR_ARGUMENT, "var: correction %lld is negative", (long long)correction);
         return (ct_tensor){0};
@@ -254,9 +253,9 @@ FOLD_LOWER(var, 4)
 
 ct_tensor ct_argmax(ct_context *ctx, ct_tensor x, int dim)
 {
-    static const char *const names[] = {"x"};
     ct_ref ref;
-    if (!ct_operands(ctx, "argmax", 1, &x, names, &ref) || !ct_want_float(ctx, "argmax", ref)) return (ct_tensor){0};
+    if (!ct_operands(ctx, "argmax", ct_ops[CT_OP_argmax], 1, &x, &ref) || !ct_want_float(ctx, "argmax", ref))
+        return (ct_tensor){0};
     ct_shape shape = ct_shape_of(ctx, ref), out;
     int d;
     if (!ct_dim(ctx, "argmax", &shape, dim, &d)) return (ct_tensor){0};
@@ -283,13 +282,22 @@ static void argmax_lower(ct_lowering *l)
     ct_cost(l, (double)x->numel, (double)ct_shape_bytes(x));
 }
 
-const ct_op ct_op_sum = {
-    .name = "sum", .vjp = sum_vjp, .lower = sum_lower, .scratch = sum_scratch, .shown = "dims keepdim=0; factor=1"};
-const ct_op ct_op_argmax = {.name = "argmax", .lower = argmax_lower, .shown = "dim"};
+const ct_op ct_op_sum = {.name = "sum",
+                         .operands = "x",
+                         .vjp = sum_vjp,
+                         .lower = sum_lower,
+                         .scratch = sum_scratch,
+                         .shown = "dims keepdim=0; factor=1"};
+const ct_op ct_op_argmax = {.name = "argmax", .operands = "x", .lower = argmax_lower, .shown = "dim"};
 
 #define FOLD(id, rule, attributes)                                                                                     \
-    const ct_op ct_op_##id = {                                                                                         \
-        .name = #id, .saved = 1, .vjp = rule, .lower = id##_lower, .scratch = fold_scratch, .shown = attributes};
+    const ct_op ct_op_##id = {.name = #id,                                                                             \
+                              .operands = "x",                                                                         \
+                              .saved = 1,                                                                              \
+                              .vjp = rule,                                                                             \
+                              .lower = id##_lower,                                                                     \
+                              .scratch = fold_scratch,                                                                 \
+                              .shown = attributes};
 FOLD(amax, extremum_vjp, "dims keepdim=0")
 FOLD(amin, extremum_vjp, "dims keepdim=0")
 FOLD(logsumexp, logsumexp_vjp, "dims keepdim=0")

@@ -8,12 +8,10 @@
 
 #include <string.h>
 
-static const char *const names[] = {"x"};
-
 ct_tensor ct_reshape(ct_context *ctx, ct_tensor x, int ndim, const int64_t *shape)
 {
     ct_ref ref;
-    if (!ct_operands(ctx, "reshape", 1, &x, names, &ref)) return (ct_tensor){0};
+    if (!ct_operands(ctx, "reshape", ct_ops[CT_OP_reshape], 1, &x, &ref)) return (ct_tensor){0};
     ct_shape in = ct_shape_of(ctx, ref), out;
     int64_t dims[CT_MAX_DIMS];
     int unknown = -1;
@@ -51,7 +49,7 @@ static void reshape_vjp(ct_context *ctx, ct_adjoint *a)
 ct_tensor ct_detach(ct_context *ctx, ct_tensor x)
 {
     ct_ref ref;
-    if (!ct_operands(ctx, "detach", 1, &x, names, &ref)) return (ct_tensor){0};
+    if (!ct_operands(ctx, "detach", ct_ops[CT_OP_reshape], 1, &x, &ref)) return (ct_tensor){0};
     ct_shape shape = ct_shape_of(ctx, ref);
     ct_no_grad_begin(ctx);
     ct_tensor y = ct_reshape(ctx, x, shape.ndim, shape.dim);
@@ -62,7 +60,7 @@ ct_tensor ct_detach(ct_context *ctx, ct_tensor x)
 ct_tensor ct_transpose(ct_context *ctx, ct_tensor x, int d0, int d1)
 {
     ct_ref ref;
-    if (!ct_operands(ctx, "transpose", 1, &x, names, &ref)) return (ct_tensor){0};
+    if (!ct_operands(ctx, "transpose", ct_ops[CT_OP_transpose], 1, &x, &ref)) return (ct_tensor){0};
     ct_shape shape = ct_shape_of(ctx, ref);
     int a, b;
     if (!ct_dim(ctx, "transpose", &shape, d0, &a) || !ct_dim(ctx, "transpose", &shape, d1, &b)) return (ct_tensor){0};
@@ -80,7 +78,7 @@ static void transpose_vjp(ct_context *ctx, ct_adjoint *a)
 ct_tensor ct_expand(ct_context *ctx, ct_tensor x, int ndim, const int64_t *shape)
 {
     ct_ref ref;
-    if (!ct_operands(ctx, "expand", 1, &x, names, &ref)) return (ct_tensor){0};
+    if (!ct_operands(ctx, "expand", ct_ops[CT_OP_expand], 1, &x, &ref)) return (ct_tensor){0};
     ct_shape in = ct_shape_of(ctx, ref), out;
     int64_t dims[CT_MAX_DIMS];
     bool fits = ndim >= in.ndim && ndim <= CT_MAX_DIMS && (shape || !ndim);
@@ -145,7 +143,9 @@ static void fill_lower(ct_lowering *l)
     ct_cost(l, 0, (double)ct_shape_bytes(y));
 }
 
-const ct_op ct_op_reshape = {.name = "reshape", .flags = CT_OP_ALIAS, .vjp = reshape_vjp, .lower = ct_lower_copy};
-const ct_op ct_op_transpose = {.name = "transpose", .vjp = transpose_vjp, .lower = transpose_lower, .shown = "d0 d1"};
-const ct_op ct_op_expand = {.name = "expand", .vjp = expand_vjp, .lower = expand_lower};
+const ct_op ct_op_reshape = {
+    .name = "reshape", .operands = "x", .flags = CT_OP_ALIAS, .vjp = reshape_vjp, .lower = ct_lower_copy};
+const ct_op ct_op_transpose = {
+    .name = "transpose", .operands = "x", .vjp = transpose_vjp, .lower = transpose_lower, .shown = "d0 d1"};
+const ct_op ct_op_expand = {.name = "expand", .operands = "x", .vjp = expand_vjp, .lower = expand_lower};
 const ct_op ct_op_fill = {.name = "fill", .lower = fill_lower, .shown = "- -; value"};

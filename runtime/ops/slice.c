@@ -8,8 +8,6 @@
 
 #include <stdio.h>
 
-static const char *const names[] = {"x"};
-
 /* The last dim counts; a 0-d tensor has none to be cut or joined along. */
 static bool check_dim(ct_context *ctx, const char *op, ct_ref x, int dim, int *out)
 {
@@ -34,7 +32,8 @@ ct_tensor ct_slice(ct_context *ctx, ct_tensor x, int dim, int64_t start, int64_t
 {
     ct_ref ref;
     int d;
-    if (!ct_operands(ctx, "slice", 1, &x, names, &ref) || !check_dim(ctx, "slice", ref, dim, &d)) return (ct_tensor){0};
+    if (!ct_operands(ctx, "slice", ct_ops[CT_OP_slice], 1, &x, &ref) || !check_dim(ctx, "slice", ref, dim, &d))
+        return (ct_tensor){0};
     ct_shape shape = ct_shape_of(ctx, ref), out;
     start = bound(start, shape.dim[d]);
     stop = bound(stop, shape.dim[d]);
@@ -67,7 +66,7 @@ enum { PAD_DIM, PAD_FRONT, PAD_SIZE, PAD_N_ATTR };
 static ct_tensor pad(ct_context *ctx, ct_tensor x, int64_t dim, int64_t front, int64_t size)
 {
     ct_ref ref;
-    if (!ct_operands(ctx, "pad", 1, &x, names, &ref)) return (ct_tensor){0};
+    if (!ct_operands(ctx, "pad", ct_ops[CT_OP_pad], 1, &x, &ref)) return (ct_tensor){0};
     ct_shape shape = ct_shape_of(ctx, ref), out;
     shape.dim[dim] = size;
     if (!ct_shape_make(ctx, "pad", (ct_dtype)shape.dtype, shape.ndim, shape.dim, &out)) return (ct_tensor){0};
@@ -204,6 +203,8 @@ static void concat_lower(ct_lowering *l)
     emit_parts(l, dim, parts, n, 2 * (double)ct_shape_bytes(y));
 }
 
-const ct_op ct_op_slice = {.name = "slice", .vjp = slice_vjp, .lower = slice_lower, .shown = "dim start stop"};
-const ct_op ct_op_pad = {.name = "pad", .vjp = pad_vjp, .lower = pad_lower, .shown = "dim front size"};
-const ct_op ct_op_concat = {.name = "concat", .vjp = concat_vjp, .lower = concat_lower, .shown = "dim"};
+const ct_op ct_op_slice = {
+    .name = "slice", .operands = "x", .vjp = slice_vjp, .lower = slice_lower, .shown = "dim start stop"};
+const ct_op ct_op_pad = {.name = "pad", .operands = "x", .vjp = pad_vjp, .lower = pad_lower, .shown = "dim front size"};
+const ct_op ct_op_concat = {
+    .name = "concat", .operands = "tensor*", .vjp = concat_vjp, .lower = concat_lower, .shown = "dim"};

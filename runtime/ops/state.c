@@ -5,8 +5,8 @@
 /* A leaf and the value that goes into it, of one dtype. */
 static bool leaf_and_value(ct_context *ctx, const char *op, ct_tensor leaf, ct_tensor value, ct_ref refs[2])
 {
-    static const char *const names[] = {"the leaf", "the value"};
-    if (!ct_operands(ctx, op, 2, (ct_tensor[]){leaf, value}, names, refs)) return false;
+    if (!ct_resolve(ctx, op, "the leaf", leaf, &refs[0]) || !ct_resolve(ctx, op, "the value", value, &refs[1]))
+        return false;
     if (!ct_ref_is_leaf(refs[0])) {
         ct_fail(ctx, CT_ERR_ARGUMENT, "%s: a step value is not a leaf", op);
         return false;
@@ -125,7 +125,9 @@ static void append_lower(ct_lowering *l)
     a->n = ct_in_shape(l, 0)->numel;
 }
 
-const ct_op ct_op_zero = {.name = "zero", .flags = CT_OP_EFFECT, .lower = zero_lower};
-const ct_op ct_op_assign = {.name = "assign", .flags = CT_OP_EFFECT, .lower = assign_lower};
-const ct_op ct_op_accumulate = {.name = "accumulate", .flags = CT_OP_EFFECT, .lower = accumulate_lower};
-const ct_op ct_op_append = {.name = "append", .flags = CT_OP_EFFECT, .lower = append_lower};
+const ct_op ct_op_zero = {.name = "zero", .operands = "leaf*", .flags = CT_OP_EFFECT, .lower = zero_lower};
+const ct_op ct_op_assign = {.name = "assign", .operands = "leaf value", .flags = CT_OP_EFFECT, .lower = assign_lower};
+const ct_op ct_op_accumulate = {
+    .name = "accumulate", .operands = "leaf value", .flags = CT_OP_EFFECT, .lower = accumulate_lower};
+const ct_op ct_op_append = {
+    .name = "append", .operands = "ring value count", .flags = CT_OP_EFFECT, .lower = append_lower};

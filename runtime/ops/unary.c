@@ -14,10 +14,9 @@
 
 static ct_tensor unary(ct_context *ctx, ct_opcode op, ct_tensor x, int n_scalar, const double *scalar)
 {
-    static const char *const names[] = {"x"};
     ct_ref ref;
     const char *name = ct_ops[op]->name;
-    if (!ct_operands(ctx, name, 1, &x, names, &ref) || !ct_want_float(ctx, name, ref)) return (ct_tensor){0};
+    if (!ct_operands(ctx, name, ct_ops[op], 1, &x, &ref) || !ct_want_float(ctx, name, ref)) return (ct_tensor){0};
     ct_shape shape = ct_shape_of(ctx, ref);
     return ct_record_unary(ctx, op, ref, &shape, 0, NULL, n_scalar, scalar);
 }
@@ -71,9 +70,8 @@ ct_tensor ct_pow_scalar(ct_context *ctx, ct_tensor x, double p) { return unary(c
 
 ct_tensor ct_cast(ct_context *ctx, ct_tensor x, ct_dtype dtype)
 {
-    static const char *const names[] = {"x"};
     ct_ref ref;
-    if (!ct_operands(ctx, "cast", 1, &x, names, &ref)) return (ct_tensor){0};
+    if (!ct_operands(ctx, "cast", ct_ops[CT_OP_cast], 1, &x, &ref)) return (ct_tensor){0};
     ct_shape shape = ct_shape_of(ctx, ref), out;
     if (!ct_shape_make(ctx, "cast", dtype, shape.ndim, shape.dim, &out)) return (ct_tensor){0};
     return ct_record_unary(ctx, CT_OP_cast, ref, &out, 1, &(int64_t){out.dtype}, 0, NULL);
@@ -81,9 +79,8 @@ ct_tensor ct_cast(ct_context *ctx, ct_tensor x, ct_dtype dtype)
 
 ct_tensor ct_act_grad(ct_context *ctx, ct_activation activation, ct_tensor g, ct_tensor s, double slope)
 {
-    static const char *const names[] = {"g", "s"};
     ct_ref refs[2];
-    if (!ct_operands(ctx, "act_grad", 2, (ct_tensor[]){g, s}, names, refs)) return (ct_tensor){0};
+    if (!ct_operands(ctx, "act_grad", ct_ops[CT_OP_act_grad], 2, (ct_tensor[]){g, s}, refs)) return (ct_tensor){0};
     ct_shape shape = ct_shape_of(ctx, refs[1]);
     return ct_tape_add(ctx, &(ct_entry){.op = CT_OP_act_grad,
                                         .n_in = 2,
@@ -200,38 +197,39 @@ RULE(act_grad)
 /* ---- the ops ------------------------------------------------------------------------ */
 
 /* saved: 1 where the rule reads x. */
-#define OP(id, saved_inputs, attributes)                                                                               \
+#define OP(id, inputs, saved_inputs, attributes)                                                                       \
     const ct_op ct_op_##id = {.name = #id,                                                                             \
+                              .operands = inputs,                                                                      \
                               .flags = CT_OP_ELEMENTWISE,                                                              \
                               .saved = saved_inputs,                                                                   \
                               .vjp = id##_vjp,                                                                         \
                               .lower = ct_lower_elementwise,                                                           \
                               .shown = attributes};
-OP(neg, 0, NULL)
-OP(abs, 1, NULL)
-OP(exp, 0, NULL)
-OP(expm1, 0, NULL)
-OP(log, 1, NULL)
-OP(log1p, 1, NULL)
-OP(sqrt, 0, NULL)
-OP(rsqrt, 0, NULL)
-OP(square, 1, NULL)
-OP(reciprocal, 0, NULL)
-OP(sin, 1, NULL)
-OP(cos, 1, NULL)
-OP(tanh, 0, NULL)
-OP(sigmoid, 0, NULL)
-OP(relu, 0, NULL)
-OP(silu, 1, NULL)
-OP(softplus, 1, NULL)
-OP(gelu, 1, NULL)
-OP(gelu_tanh, 1, NULL)
-OP(leaky_relu, 1, "; slope")
-OP(elu, 1, "; alpha")
-OP(clamp, 1, "; lo hi")
-OP(sign, 0, NULL)
-OP(cast, 0, "dtype")
-OP(add_scalar, 0, "; s")
-OP(mul_scalar, 0, "; s")
-OP(pow_scalar, 1, "; p")
-OP(act_grad, 3, "activation")
+OP(neg, "x", 0, NULL)
+OP(abs, "x", 1, NULL)
+OP(exp, "x", 0, NULL)
+OP(expm1, "x", 0, NULL)
+OP(log, "x", 1, NULL)
+OP(log1p, "x", 1, NULL)
+OP(sqrt, "x", 0, NULL)
+OP(rsqrt, "x", 0, NULL)
+OP(square, "x", 1, NULL)
+OP(reciprocal, "x", 0, NULL)
+OP(sin, "x", 1, NULL)
+OP(cos, "x", 1, NULL)
+OP(tanh, "x", 0, NULL)
+OP(sigmoid, "x", 0, NULL)
+OP(relu, "x", 0, NULL)
+OP(silu, "x", 1, NULL)
+OP(softplus, "x", 1, NULL)
+OP(gelu, "x", 1, NULL)
+OP(gelu_tanh, "x", 1, NULL)
+OP(leaky_relu, "x", 1, "; slope")
+OP(elu, "x", 1, "; alpha")
+OP(clamp, "x", 1, "; lo hi")
+OP(sign, "x", 0, NULL)
+OP(cast, "x", 0, "dtype")
+OP(add_scalar, "x", 0, "; s")
+OP(mul_scalar, "x", 0, "; s")
+OP(pow_scalar, "x", 1, "; p")
+OP(act_grad, "g s", 3, "activation")

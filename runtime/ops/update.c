@@ -194,6 +194,10 @@ const ct_op ct_op_adam = {.name = "adam",
                           .flags = CT_OP_EFFECT,
                           .lower = adam_lower,
                           .shown = "decoupled=0; lr beta1 beta2 eps weight_decay=0"};
-const ct_op ct_op_grad_norm = {.name = "grad_norm", .lower = grad_norm_lower, .scratch = grad_norm_scratch};
-const ct_op ct_op_clip_scale = {
-    .name = "clip_scale", .flags = CT_OP_EFFECT, .lower = clip_scale_lower, .shown = "; max_norm"};
+const ct_op ct_op_grad_norm = {
+    .name = "grad_norm", .operands = "grad*", .lower = grad_norm_lower, .scratch = grad_norm_scratch};
+const ct_op ct_op_clip_scale = {.name = "clip_scale",
+                                .operands = "norm grad*",
+                                .flags = CT_OP_EFFECT,
+                                .lower = clip_scale_lower,
+                                .shown = "; max_norm"};

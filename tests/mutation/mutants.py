@@ -174,8 +174,8 @@ MUTANTS = {
         ("concat: those without a gradient are left out", "concat", "start += size;", "if (a->needs[i]) start += size;"),
     ],
     "runtime/ops/embedding.c": [
-        ("embedding: adjoint of ones", "embedding", "(ct_tensor[]){a->g[0], a->in[INDEX]}, names, refs)) return;",
-         "(ct_tensor[]){ct_add_scalar(ctx, ct_mul_scalar(ctx, a->g[0], 0), 1), a->in[INDEX]}, names, refs)) return;"),
+        ("embedding: adjoint of ones", "embedding", "(ct_tensor[]){a->g[0], a->in[INDEX]}",
+         "(ct_tensor[]){ct_add_scalar(ctx, ct_mul_scalar(ctx, a->g[0], 0), 1), a->in[INDEX]}"),
         ("embedding_grad: sign", "embedding", "a->gin[0] = ct_embedding(ctx, a->g[0], a->in[INDEX]);",
          "a->gin[0] = ct_neg(ctx, ct_embedding(ctx, a->g[0], a->in[INDEX]));"),
         ("embedding_grad: none", "embedding", "a->gin[0] = ct_embedding(ctx, a->g[0], a->in[INDEX]);",

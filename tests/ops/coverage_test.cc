@@ -38,6 +38,7 @@ const std::set<std::string> without_names = {"reshape", "expand"};
 // What the samples record with their gradients and the gradients of those.
 struct Recorded {
     std::set<std::string> names, with_attributes;
+    std::map<int, int> inputs; // of an opcode: the most that one of its records has
 };
 
 Recorded recorded_by_samples()
@@ -63,6 +64,8 @@ Recorded recorded_by_samples()
         for (size_t i = 0; op_recorded(ctx, i) >= 0; ++i) {
             const char *name = op_at(op_recorded(ctx, i)).name;
             found.names.insert(name);
+            int &most = found.inputs[op_recorded(ctx, i)];
+            most = std::max(most, inputs_recorded(ctx, i));
             if (has_attributes(ctx, i)) found.with_attributes.insert(name);
         }
         ctx.end_step();
@@ -91,6 +94,38 @@ TEST(Coverage, EveryOpNamesItsAttributes_OrIsListedAsWithout)
         const bool silent = with_attributes.count(row.name) && !row.names_attributes;
         EXPECT_EQ(silent, without_names.count(row.name) == 1) << row.name;
     }
+}
+
+// Ops whose inputs come in rows, without a name each; and how many those have that no sample records.
+const std::set<std::string> in_rows = {"sgd", "adam"};
+const std::map<std::string, int> inputs_elsewhere = {
+    {"dropout", 2}, {"rand", 1},   {"randn", 1},       {"advance", 1},      {"zero", 100},
+    {"assign", 2},  {"append", 3}, {"grad_norm", 100}, {"clip_scale", 100}, {"gather", 3}};
+
+TEST(Coverage, EveryInputOfEveryOpHasAName)
+{
+    std::map<int, int> inputs = recorded_by_samples().inputs;
+    for (int op = 0; op < op_count(); ++op) {
+        const auto elsewhere = inputs_elsewhere.find(op_at(op).name);
+        if (elsewhere != inputs_elsewhere.end()) inputs[op] = elsewhere->second;
+        ASSERT_TRUE(inputs.count(op) || in_rows.count(op_at(op).name)) << op_at(op).name;
+        for (int i = 0; i < inputs[op]; ++i) EXPECT_STRNE(input_name(op, i), "") << op_at(op).name << " input " << i;
+    }
+}
+
+TEST(Coverage, NamesOfInputsAreInOrder)
+{
+    std::map<std::string, int> number;
+    for (int op = 0; op < op_count(); ++op) number[op_at(op).name] = op;
+    EXPECT_STREQ(input_name(number["linear"], 0), "x");
+    EXPECT_STREQ(input_name(number["linear"], 1), "w");
+    EXPECT_STREQ(input_name(number["linear"], 2), "b");
+    EXPECT_STREQ(input_name(number["linear"], 3), "");
+    EXPECT_STREQ(input_name(number["where"], 0), "cond");
+    EXPECT_STREQ(input_name(number["concat"], 17), "tensor"); // one stands for all
+    EXPECT_STREQ(input_name(number["clip_scale"], 0), "norm");
+    EXPECT_STREQ(input_name(number["clip_scale"], 9), "grad");
+    EXPECT_STREQ(input_name(number["adam"], 0), "");
 }
 
 TEST(Coverage, EveryOpHasAGradientRule_OrIsListedAsWithout)

@@ -5,6 +5,8 @@
 #include "ops/op.h"
 #include "program/program.h"
 
+#include <stdio.h>
+
 int op_count(void) { return CT_OP_COUNT; }
 
 op_row op_at(int opcode)
@@ -17,6 +19,17 @@ op_row op_at(int opcode)
 }
 
 int op_recorded(ct_context *ctx, size_t i) { return i < ctx->tape->n_records ? ctx->tape->records[i].op : -1; }
+
+int inputs_recorded(ct_context *ctx, size_t i) { return (int)ctx->tape->records[i].n_in; }
+
+const char *input_name(int opcode, int i)
+{
+    static char text[32];
+    int length = 0;
+    const char *name = ct_operand_name(ct_ops[opcode], (uint32_t)i, &length);
+    snprintf(text, sizeof text, "%.*s", length, name ? name : "");
+    return text;
+}
 
 bool has_attributes(ct_context *ctx, size_t i)
 {

@@ -18,6 +18,10 @@ int op_count(void);
 op_row op_at(int opcode);
 /* The opcode of record i of the current step; -1 behind the last. */
 int op_recorded(ct_context *ctx, size_t i);
+/* How many inputs record i of the current step has. */
+int inputs_recorded(ct_context *ctx, size_t i);
+/* The name of input i of an op; empty: it has none. */
+const char *input_name(int opcode, int i);
 /* Has record i attributes or scalars? */
 bool has_attributes(ct_context *ctx, size_t i);
 
