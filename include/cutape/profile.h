@@ -12,6 +12,9 @@
  * bits, each timed on the device, so a step as a whole takes longer than it does in a replay. Under Nsight
  * Systems or Nsight Compute the capture range opens and closes with these calls, and each record has an
  * NVTX range in the domain "cutape". Times are in microseconds.
+ *
+ * A table, a timeline or a page tells how far each record is from what the device reaches. The first of them that is
+ * written measures that once for the context, by copies and by products in memory of its own: some tenths of a second.
  */
 #ifndef CUTAPE_PROFILE_H
 #define CUTAPE_PROFILE_H
@@ -22,10 +25,9 @@
 extern "C" {
 #endif
 
-/* Flushes and waits, drops what an earlier profile collected, and starts collecting. The first time, it measures
- * what the device can do, by copies and by products, in memory of its own: some tenths of a second. Errors leave
- * what was recorded as it is. CT_ERR_STATE: begun already. CT_ERR_UNSUPPORTED: with ct_config.detect_anomaly, whose
- * checks would be timed too. */
+/* Flushes and waits, drops what an earlier profile collected, and starts collecting. What fails leaves what is
+ * recorded as it is. CT_ERR_STATE: begun already. CT_ERR_UNSUPPORTED: with ct_config.detect_anomaly, whose checks would
+ * be timed too. */
 CT_API ct_status ct_profile_begin(ct_context *ctx);
 
 /* Flushes, waits and stops collecting; what was collected is kept. It stops in any case: an error that stands, or

@@ -56,8 +56,12 @@ void ct_record_label(ct_context *ctx, uint32_t number, char *text, size_t bytes)
     const int used = snprintf(text, bytes, "%s#%u %s", ct_op_of(ctx, source->op)->name, source_number, what);
     const uint32_t input = r->flags & CT_RECORD_HOOK ? source->n_in : gradient_of(ctx, source, r);
     if (input == source->n_in || used < 0 || (size_t)used >= bytes) return;
+    int length = 0;
+    const char *operand = ct_operand_name(ct_op_of(ctx, source->op), input, &length);
+    if (!operand) operand = "input", length = 5;
     const char *name = given_name(ctx, t->operands[source->operand + input].ref);
-    snprintf(text + used, bytes - (size_t)used, name ? " d%u (%s)" : " d%u", input, name);
+    snprintf(text + used, bytes - (size_t)used, " d%.*s%s%s%s", length, operand, name ? " (" : "", name ? name : "",
+             name ? ")" : "");
 }
 
 /* ---- texts --------------------------------------------------------------------------------------- */

@@ -237,5 +237,7 @@ const ct_profile *ct_profile_ready(ct_context *ctx, const char *call, ct_status 
         *status = ct_report(ctx, CT_ERR_MEMORY, "%s: the profile is not whole: it ran out of host memory", call);
     else
         *status = CT_OK;
-    return *status ? NULL : p;
+    if (*status) return NULL;
+    ct_profile_measure(ctx);
+    return p;
 }

@@ -22,7 +22,7 @@ typedef struct ct_profile_row {
     uint32_t forward; /* row of the record by whose gradient rule it is; CT_NO_ROW: none, or one without launches */
     uint8_t phase, dtype;
     const char *op;     /* "linear"; "matmul + act_grad" where a launch does the work of two            */
-    const char *label;  /* "linear#3", "linear#3 backward d0.weight": op and number of that record       */
+    const char *label;  /* "linear#3", "linear#3 backward dw (0.weight)": op and number of that record   */
     const char *tensor; /* what it makes or writes, by name: "h", "0.weight.grad", "%12"                */
     const char *shape;  /* of that: "f32 [64,10]"                                                       */
     uint32_t launches;
@@ -122,7 +122,8 @@ void ct_profile_measure(ct_context *);
 
 /* ---- reading: for the writers ------------------------------------------------------------------------ */
 
-/* The profile if there is one that has ended; NULL with the error of `call` reported. */
+/* The profile if there is one that has ended, with the peaks of the device, which it may have to measure; NULL with the
+ * error of `call` reported. */
 const ct_profile *ct_profile_ready(ct_context *, const char *call, ct_status *);
 /* Numbers of the rows in the order that was asked for, n_rows of them; NULL: host memory is out. For ct_free. */
 uint32_t *ct_profile_sorted(ct_context *, const ct_profile *);

@@ -85,6 +85,7 @@ TEST_F(Profile, NamesTheGradientsByTheTensorsWhoseTheyAre)
                 named++;
             }
     EXPECT_EQ(named, 4);
+    EXPECT_EQ(rows().count("linear#1 backward dw (layers.0.weight)"), 1u);
 }
 
 // Launch by launch, in a replay or not, the bits are those of a step that nobody watches.
