@@ -114,17 +114,35 @@ static bool supports(const ct_device *device, uint16_t kernel, int32_t dtype)
     return ((const cpu_device *)device)->kernels[kernel]->body[dtype] != NULL;
 }
 
-#define FLOPS_A_NS 60.0 /* of one thread, in products                       */
-#define SCALAR_FLOPS_A_NS 4.0
+/* What one thread does. */
+#define FLOPS_A_NS 60.0 /* in products */
 #define BYTES_A_NS 12.0
+#define ELEMENTWISE_NS 2.0 /* an element */
+#define CUSTOM_NS 4.0      /* an element; a guess */
+#define FLOP_NS 0.25       /* elsewhere, but for */
+static const float flop_ns[CT_KERNEL_COUNT] = {
+    [CT_KERNEL_softmax] = 1,       [CT_KERNEL_log_softmax] = 1,         [CT_KERNEL_logsumexp] = 1.25F,
+    [CT_KERNEL_cross_entropy] = 1, [CT_KERNEL_bce_with_logits] = 0.67F, [CT_KERNEL_dropout] = 2.5F,
+    [CT_KERNEL_rand] = 5,          [CT_KERNEL_randn] = 1.25F,           [CT_KERNEL_sgd] = 0.33F,
+    [CT_KERNEL_adam] = 0.67F,
+};
 #define SHARE_FROM_NS 6000.0 /* handing a launch over costs about a microsecond */
 #define TASK_NS 2500.0
+
+static double arithmetic_ns(const ct_launch *l)
+{
+    const uint16_t kernel = l->args.kernel;
+    if (kernel == CT_KERNEL_gemm) return l->flops / FLOPS_A_NS;
+    if (kernel == CT_KERNEL_custom) return CUSTOM_NS * (double)l->args.n;
+    if (kernel <= CT_KERNEL_cast && kernel != CT_KERNEL_accumulate) return ELEMENTWISE_NS * (double)l->args.n;
+    return l->flops * (flop_ns[kernel] > 0 ? (double)flop_ns[kernel] : FLOP_NS);
+}
 
 /* Into how many tasks a launch is cut; 1 is not shared. */
 static uint32_t tasks_of(const ct_launch *l)
 {
-    double rate = l->args.kernel == CT_KERNEL_gemm ? FLOPS_A_NS : SCALAR_FLOPS_A_NS;
-    double ns = l->flops / rate > l->bytes / BYTES_A_NS ? l->flops / rate : l->bytes / BYTES_A_NS;
+    const double arithmetic = arithmetic_ns(l), memory = l->bytes / BYTES_A_NS;
+    const double ns = arithmetic > memory ? arithmetic : memory;
     if (ns < SHARE_FROM_NS) return 1;
     double tasks = ns / TASK_NS;
     if (tasks > 64) tasks = 64;

@@ -94,24 +94,18 @@ static ct_op_tensor tensor_of(const ct_shape *s, void *data)
     return t;
 }
 
-#define FLOPS_AN_ELEMENT 16 /* a guess: whether threads are worth it */
-
 static void custom_lower(ct_lowering *l)
 {
     const custom_op *c = (const custom_op *)ct_lowering_op(l);
     const ct_op_config *config = &c->config;
     bool wanted = false;
-    double bytes = 0;
     ct_custom_launch *launch = ct_lowering_host(l, sizeof *launch);
     if (!launch) return;
-    for (uint32_t i = 0; i < (uint32_t)config->n_inputs; i++) {
+    for (uint32_t i = 0; i < (uint32_t)config->n_inputs; i++)
         launch->inputs[i] = tensor_of(ct_in_shape(l, i), ct_in(l, i));
-        bytes += (double)ct_shape_bytes(ct_in_shape(l, i));
-    }
     for (uint32_t i = 0; i < (uint32_t)config->n_outputs; i++) {
         launch->outputs[i] = tensor_of(ct_out_shape(l, i), ct_out(l, i));
         wanted |= ct_out(l, i) && ct_out_shape(l, i)->numel;
-        bytes += (double)ct_shape_bytes(ct_out_shape(l, i));
     }
     if (!wanted) return;
     for (uint32_t i = 0; i < (uint32_t)config->n_attrs; i++) launch->attrs[i] = ct_attr(l, i);
@@ -129,7 +123,8 @@ static void custom_lower(ct_lowering *l)
                                 .scalars = (const ct_op_scalar *)ct_scalars(l),
                                 .count = launch->outputs[0].numel};
     ct_emit_custom(l, launch);
-    ct_cost(l, launch->in_ranges ? FLOPS_AN_ELEMENT * (double)launch->call.count : 0, bytes);
+    ct_cost(l, 0, ct_operand_bytes(l)); /* its arithmetic nobody knows */
+    ;
 }
 
 /* ---- registration ------------------------------------------------------------------------------ */

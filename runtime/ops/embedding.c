@@ -91,7 +91,7 @@ static void embedding_lower(ct_lowering *l)
         ct_args *a = emit(l, CT_KERNEL_embedding, &(ct_shape){.dtype = y->dtype, .dim = {1}});
         a->n = 0, a->k = y->numel / a->m;
     }
-    ct_cost(l, 0, 2 * (double)ct_shape_bytes(y));
+    ct_cost(l, 0, 2 * (double)ct_shape_bytes(y) + (double)ct_shape_bytes(ct_in_shape(l, INDEX)));
 }
 
 /* Passes that put the occurrences in order: tiles are sorted, then runs are merged two by two. */
@@ -118,6 +118,7 @@ static void embedding_grad_lower(ct_lowering *l)
     const ct_shape *index = ct_in_shape(l, INDEX), *table = ct_out_shape(l, 0);
     if (table->numel == 0) return;
     int64_t n = ct_scratch(l) ? passes(index->numel) : 0;
+    const double index_bytes = (double)ct_shape_bytes(index);
     for (int64_t pass = 0; pass < n; pass++) {
         ct_args *a = ct_emit(l, CT_KERNEL_embedding_order, index->dtype);
         a->p[0] = ct_in(l, INDEX);
@@ -125,12 +126,12 @@ static void embedding_grad_lower(ct_lowering *l)
         a->m = index->numel;
         a->n = table->dim[0];
         a->i[0] = pass;
-        ct_cost(l, 0, 2 * 8 * (double)index->numel);
+        ct_cost(l, 0, pass ? 0 : index_bytes); /* a later one moves scratch only */
     }
     ct_args *a = emit(l, CT_KERNEL_embedding_grad, table);
     a->p[3] = ct_scratch(l);
     a->i[1] = n - 1;
-    ct_cost(l, (double)(a->m * a->k), (double)(ct_shape_bytes(ct_in_shape(l, 0)) + ct_shape_bytes(table)));
+    ct_cost(l, (double)(a->m * a->k), ct_operand_bytes(l) - (n ? index_bytes : 0));
 }
 
 const ct_op ct_op_embedding = {.name = "embedding",

@@ -51,7 +51,11 @@ static void gather_lower(ct_lowering *l)
     a->i[2] = ct_attr(l, GATHER_KEY);
     a->i[3] = columns;
     a->shape[0] = columns * (int64_t)ct_dtype_bytes(sx->dtype);
-    ct_cost(l, 2 * (double)(a->m * columns), (double)(a->m * columns) * 5);
+    double bytes = 2 * (double)ct_shape_bytes(ct_in_shape(l, 2)); /* the cursor */
+    const double row_bytes[2] = {(double)a->shape[0], (double)a->k};
+    for (uint32_t i = 0; i < 2; i++)
+        if (ct_out(l, i)) bytes += (double)a->m * row_bytes[i] + (double)ct_shape_bytes(ct_out_shape(l, i));
+    ct_cost(l, a->flags && a->p[3] ? 2 * (double)(a->m * columns) : 0, bytes);
 }
 
 const ct_op ct_op_gather = {.name = "gather",

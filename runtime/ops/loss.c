@@ -100,7 +100,8 @@ static void cross_entropy_lower(ct_lowering *l)
     a->i[0] = ct_attr(l, CE_REDUCTION);
     a->i[1] = ct_attr(l, CE_IGNORE);
     a->i[2] = ct_in_shape(l, 1)->dtype;
-    ct_cost(l, 30.0 * (double)x->numel, 2 * (double)ct_shape_bytes(x));
+    /* Maximum, difference, exponential, sum; quotient, less the target, by the weight. */
+    ct_cost(l, (a->p[3] ? 7 : 4) * (double)x->numel, ct_operand_bytes(l));
 }
 
 const ct_op ct_op_cross_entropy = {.name = "cross_entropy",
@@ -236,7 +237,7 @@ static size_t pair_loss_scratch(const ct_context *ctx, const ct_shape *const *in
 }
 
 /* p: x, y, loss, dx, partial sums.  n, k: elements, partial sums.  i: reduction.  scalar: scale, delta. */
-static void lower_pair_loss(ct_lowering *l, ct_kernel_id kernel, double flops)
+static void lower_pair_loss(ct_lowering *l, ct_kernel_id kernel, int value_flops, int slope_flops)
 {
     const ct_shape *x = ct_in_shape(l, 0);
     ct_args *a = ct_emit(l, kernel, x->dtype);
@@ -247,11 +248,13 @@ static void lower_pair_loss(ct_lowering *l, ct_kernel_id kernel, double flops)
     a->p[4] = ct_scratch(l);
     a->n = x->numel, a->k = ct_partials(x->numel);
     a->i[0] = ct_attr(l, 0);
-    ct_cost(l, flops * (double)x->numel, 3 * (double)ct_shape_bytes(x));
+    /* Of a loss that nobody reads there is no value; it is summed where it is one number; the slope is scaled. */
+    const int value = a->p[2] ? value_flops + (a->i[0] != CT_REDUCE_NONE) : 0, slope = a->p[3] ? slope_flops + 1 : 0;
+    ct_cost(l, (value + slope) * (double)x->numel, ct_operand_bytes(l));
 }
 
-#define PAIR_LOSS(op, reads, flops, attributes)                                                                        \
-    static void op##_lower(ct_lowering *l) { lower_pair_loss(l, CT_KERNEL_##op, flops); }                              \
+#define PAIR_LOSS(op, reads, value_flops, slope_flops, attributes)                                                     \
+    static void op##_lower(ct_lowering *l) { lower_pair_loss(l, CT_KERNEL_##op, value_flops, slope_flops); }           \
     const ct_op ct_op_##op = {.name = #op,                                                                             \
                               .operands = "x y",                                                                       \
                               .saved = reads,                                                                          \
@@ -260,7 +263,8 @@ static void lower_pair_loss(ct_lowering *l, ct_kernel_id kernel, double flops)
                               .scratch = pair_loss_scratch,                                                            \
                               .shown = attributes};
 
-PAIR_LOSS(mse_loss, 0, 4.0, "reduction")
-PAIR_LOSS(l1_loss, 0, 4.0, "reduction")
-PAIR_LOSS(huber_loss, 3, 6.0, "reduction; - delta")
-PAIR_LOSS(bce_with_logits, 1, 40.0, "reduction")
+/* The FLOPs are those of kernels/loss.def, the difference x - y with the value. */
+PAIR_LOSS(mse_loss, 0, 2, 1, "reduction")
+PAIR_LOSS(l1_loss, 0, 2, 1, "reduction")
+PAIR_LOSS(huber_loss, 3, 5, 2, "reduction; - delta")
+PAIR_LOSS(bce_with_logits, 1, 8, 5, "reduction")

@@ -75,7 +75,7 @@ static void matmul_vjp(ct_context *ctx, ct_adjoint *a)
 
 /* p: A, B, C, bias, scratch.  i: lda, ldb, ldc, flags.  m, n, k as in C [m,n].  Batches are
  * iterated over with strides in matrices' elements; ndim 0 is a single product. */
-static ct_args *emit_gemm(ct_lowering *l, int64_t m, int64_t n, int64_t k, bool ta, bool tb)
+static ct_args *emit_gemm(ct_lowering *l, int64_t m, int64_t n, int64_t k, bool ta, bool tb, int more_flops)
 {
     int32_t dtype = ct_out_shape(l, 0)->dtype;
     ct_args *a = ct_emit(l, CT_KERNEL_gemm, dtype);
@@ -88,9 +88,10 @@ static ct_args *emit_gemm(ct_lowering *l, int64_t m, int64_t n, int64_t k, bool 
     a->i[1] = tb ? k : n;
     a->i[2] = n;
     a->i[3] = (ta ? CT_GEMM_TA : 0) | (tb ? CT_GEMM_TB : 0) | (ct_adds_to_output(l) ? CT_GEMM_ADD : 0);
-    double batch = m && n ? (double)ct_out_shape(l, 0)->numel / (double)(m * n) : 0;
-    double bytes = (double)ct_dtype_bytes(dtype) * ((double)(m * k) + (double)(k * n) + (double)(m * n)) * batch;
-    ct_cost(l, 2.0 * (double)m * (double)n * (double)k * batch, bytes);
+    const ct_shape *c = ct_out_shape(l, 0);
+    const bool adds = ct_adds_to_output(l); /* C is read too */
+    ct_cost(l, (double)c->numel * (2.0 * (double)k + more_flops + adds),
+            ct_operand_bytes(l) + (adds ? (double)ct_shape_bytes(c) : 0));
     return a;
 }
 
@@ -99,7 +100,7 @@ static void matmul_lower(ct_lowering *l)
     const ct_shape *sa = ct_in_shape(l, 0), *sb = ct_in_shape(l, 1), *sc = ct_out_shape(l, 0);
     bool ta = ct_attr(l, CT_MATMUL_TA), tb = ct_attr(l, CT_MATMUL_TB);
     int64_t m = sc->dim[sc->ndim - 2], n = sc->dim[sc->ndim - 1], k = sa->dim[sa->ndim - (ta ? 2 : 1)];
-    ct_args *a = emit_gemm(l, m, n, k, ta, tb);
+    ct_args *a = emit_gemm(l, m, n, k, ta, tb, 0);
     if (sc->ndim == 2) return;
     ct_shape out = *sc, in[2] = {*sa, *sb};
     out.ndim -= 2, in[0].ndim -= 2, in[1].ndim -= 2;
@@ -194,9 +195,12 @@ static void linear_lower(ct_lowering *l)
     const ct_shape *w = ct_in_shape(l, 1), *y = ct_out_shape(l, 0);
     int64_t rows = 1;
     for (int i = 0; i < y->ndim - 1; i++) rows *= y->dim[i];
-    ct_args *a = emit_gemm(l, rows, w->dim[0], w->dim[1], false, true);
-    a->p[3] = ct_n_in(l) == 3 ? ct_in(l, 2) : NULL;
-    a->flags = (uint8_t)ct_attr(l, 0);
+    static const int flops[] = {[CT_ACT_RELU] = 1, [CT_ACT_TANH] = 1, [CT_ACT_SIGMOID] = 4, [CT_ACT_LEAKY_RELU] = 2};
+    const int64_t activation = ct_attr(l, 0);
+    const bool bias = ct_n_in(l) == 3;
+    ct_args *a = emit_gemm(l, rows, w->dim[0], w->dim[1], false, true, flops[activation] + bias);
+    a->p[3] = bias ? ct_in(l, 2) : NULL;
+    a->flags = (uint8_t)activation;
 }
 
 const ct_op ct_op_linear = {.name = "linear",

@@ -43,7 +43,7 @@ static void lower(ct_lowering *l, ct_kernel_id kernel)
     a->p[0] = ct_in(l, 0);
     a->p[1] = ct_out(l, 0);
     ct_split_at(x, (int)ct_attr(l, 0), a);
-    ct_cost(l, 20.0 * (double)x->numel, 2 * (double)ct_shape_bytes(x));
+    ct_cost(l, 5 * (double)x->numel, ct_operand_bytes(l)); /* maximum, difference, exponential, sum, quotient */
 }
 
 static void softmax_lower(ct_lowering *l) { lower(l, CT_KERNEL_softmax); }
@@ -318,6 +318,7 @@ static void lower_norm(ct_lowering *l, bool channels)
         ct_args *zero = ct_emit(l, CT_KERNEL_zero, x->dtype); /* of no elements there is no r */
         zero->p[0] = ct_out(l, 2);
         zero->n = ct_out_shape(l, 2)->numel;
+        ct_cost(l, 0, (double)ct_shape_bytes(ct_out_shape(l, 2)));
         return;
     }
     void *statistics = ct_out(l, 2);
@@ -333,7 +334,9 @@ static void lower_norm(ct_lowering *l, bool channels)
     a->p[4] = ct_out(l, 1);
     a->p[5] = statistics;
     set_lines(x, channels, a);
-    ct_cost(l, 8.0 * (double)x->numel, 3 * (double)ct_shape_bytes(x));
+    /* The mean; difference, square and sum for the variance; h; then gamma and beta. */
+    const int flops = 6 + (a->p[1] != NULL) + (a->p[2] != NULL);
+    ct_cost(l, flops * (double)x->numel, ct_operand_bytes(l));
 }
 
 /* p: g, h, r, gamma, dx. */
@@ -345,7 +348,8 @@ static void lower_norm_grad(ct_lowering *l, bool channels)
     for (uint32_t i = 0; i < ct_n_in(l); i++) a->p[i] = ct_in(l, i);
     a->p[4] = ct_out(l, 0);
     set_lines(g, channels, a);
-    ct_cost(l, 9.0 * (double)g->numel, 3 * (double)ct_shape_bytes(g));
+    /* gamma; the two means, one of a product; and four for the result. */
+    ct_cost(l, (7 + (a->p[3] != NULL)) * (double)g->numel, ct_operand_bytes(l));
 }
 
 static void layer_norm_lower(ct_lowering *l) { lower_norm(l, false); }

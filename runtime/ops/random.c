@@ -97,7 +97,7 @@ ct_tensor ct_randn(ct_context *ctx, ct_dtype dtype, int ndim, const int64_t *sha
 }
 
 /* p: y, counter, x.  n: elements.  i: seed, k.  scalar: p, 1/(1-p). */
-static ct_args *emit(ct_lowering *l, ct_kernel_id kernel, uint32_t counter_operand)
+static ct_args *emit(ct_lowering *l, ct_kernel_id kernel, uint32_t counter_operand, int flops)
 {
     const ct_shape *y = ct_out_shape(l, 0);
     ct_args *a = ct_emit(l, kernel, y->dtype);
@@ -106,23 +106,25 @@ static ct_args *emit(ct_lowering *l, ct_kernel_id kernel, uint32_t counter_opera
     a->n = y->numel;
     a->i[0] = (int64_t)ct_lowering_seed(l);
     a->i[1] = ct_attr(l, 0);
-    ct_cost(l, 20.0 * (double)y->numel, 2 * (double)ct_shape_bytes(y));
+    ct_cost(l, flops * (double)y->numel, ct_operand_bytes(l));
     return a;
 }
 
 static void dropout_lower(ct_lowering *l)
 {
-    ct_args *a = emit(l, CT_KERNEL_dropout, 1);
+    ct_args *a = emit(l, CT_KERNEL_dropout, 1, 2);
     a->p[2] = ct_in(l, 0);
 }
 
-static void rand_lower(ct_lowering *l) { emit(l, CT_KERNEL_rand, 0); }
-static void randn_lower(ct_lowering *l) { emit(l, CT_KERNEL_randn, 0); }
+static void rand_lower(ct_lowering *l) { emit(l, CT_KERNEL_rand, 0, 1); }
+/* Of two, √(-2 ln u) cos 2πv and the same with a sine, half: logarithm, root, two angles, four products. */
+static void randn_lower(ct_lowering *l) { emit(l, CT_KERNEL_randn, 0, 4); }
 
 static void advance_lower(ct_lowering *l)
 {
     ct_args *a = ct_emit(l, CT_KERNEL_advance, CT_I64);
     a->p[0] = ct_in(l, 0);
+    ct_cost(l, 0, ct_operand_bytes(l));
 }
 
 const ct_op ct_op_dropout = {

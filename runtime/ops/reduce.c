@@ -216,7 +216,7 @@ static void reduction_lower(ct_lowering *l, ct_kernel_id all, ct_kernel_id rows,
     a->m = size[0], a->n = size[1], a->k = size[2];
     a->i[1] = whole;
     if (whole) a->m = 1, a->n = x->numel, a->k = ct_partials(x->numel);
-    ct_cost(l, flops * (double)x->numel, (double)(ct_shape_bytes(x) + ct_shape_bytes(y)));
+    ct_cost(l, flops * (double)x->numel, ct_operand_bytes(l));
     if (simple || whole) return;
     /* Alternating dims, neighbours of one kind joined: the kept ones are iterated over, the reduced ones walked. */
     a->m = y->numel, a->n = 1, a->k = 0;
@@ -238,7 +238,7 @@ static void sum_lower(ct_lowering *l)
     reduction_lower(l, CT_KERNEL_reduce_all, CT_KERNEL_reduce_rows, CT_KERNEL_reduce_columns, 1);
 }
 
-/* One kernel for all layouts. */
+/* One kernel for all layouts. logsumexp: maximum, difference, exponential, sum; var: sum, difference, square, sum. */
 #define FOLD_LOWER(name, flops)                                                                                        \
     static void name##_lower(ct_lowering *l)                                                                           \
     {                                                                                                                  \
@@ -246,7 +246,7 @@ static void sum_lower(ct_lowering *l)
     }
 FOLD_LOWER(amax, 1)
 FOLD_LOWER(amin, 1)
-FOLD_LOWER(logsumexp, 20)
+FOLD_LOWER(logsumexp, 4)
 FOLD_LOWER(var, 4)
 
 /* ---- argmax ---------------------------------------------------------------------------- */
@@ -279,7 +279,7 @@ static void argmax_lower(ct_lowering *l)
     a->p[0] = ct_in(l, 0);
     a->p[1] = ct_out(l, 0);
     ct_split_at(x, (int)ct_attr(l, 0), a);
-    ct_cost(l, (double)x->numel, (double)ct_shape_bytes(x));
+    ct_cost(l, (double)x->numel, ct_operand_bytes(l));
 }
 
 const ct_op ct_op_sum = {.name = "sum",

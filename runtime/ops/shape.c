@@ -121,7 +121,7 @@ static void transpose_lower(ct_lowering *l)
     args->p[0] = ct_in(l, 0);
     args->p[1] = ct_out(l, 0);
     ct_iterate_strided(l, args, ct_out_shape(l, 0), stride);
-    ct_cost(l, 0, 2 * (double)ct_shape_bytes(x));
+    ct_cost(l, 0, ct_operand_bytes(l));
 }
 
 static void expand_lower(ct_lowering *l)
@@ -131,7 +131,7 @@ static void expand_lower(ct_lowering *l)
     args->p[0] = ct_in(l, 0);
     args->p[1] = ct_out(l, 0);
     ct_iterate(l, args, y, 1, &x);
-    ct_cost(l, 0, (double)(ct_shape_bytes(x) + ct_shape_bytes(y)));
+    ct_cost(l, 0, ct_operand_bytes(l));
 }
 
 static void fill_lower(ct_lowering *l)

@@ -156,7 +156,7 @@ static void concat_vjp(ct_context *ctx, ct_adjoint *a)
 /* ---- lowering of what joins: a table of parts, side by side in every row of the output ------ */
 
 /* p: table of parts, y.  m, n, k: rows, elements in a row, parts. */
-static void emit_parts(ct_lowering *l, int64_t dim, const ct_part_row *parts, int64_t n, double bytes)
+static void emit_parts(ct_lowering *l, int64_t dim, const ct_part_row *parts, int64_t n)
 {
     const ct_shape *y = ct_out_shape(l, 0);
     void *table = parts ? ct_constant_bytes(l, parts, (size_t)n * sizeof *parts) : NULL;
@@ -166,7 +166,7 @@ static void emit_parts(ct_lowering *l, int64_t dim, const ct_part_row *parts, in
     a->p[1] = ct_out(l, 0);
     a->n *= a->k;
     a->k = n;
-    ct_cost(l, 0, bytes);
+    ct_cost(l, 0, ct_operand_bytes(l));
 }
 
 /* Elements of a row of the output that one step along dim has. */
@@ -185,7 +185,7 @@ static void pad_lower(ct_lowering *l)
     int64_t behind = front + x->dim[dim] * step;
     ct_part_row parts[] = {
         {.first = 0}, {.x = ct_in(l, 0), .first = front, .width = behind - front}, {.first = behind}};
-    emit_parts(l, dim, parts, 3, (double)(ct_shape_bytes(x) + ct_shape_bytes(y)));
+    emit_parts(l, dim, parts, 3);
 }
 
 static void concat_lower(ct_lowering *l)
@@ -200,7 +200,7 @@ static void concat_lower(ct_lowering *l)
         parts[i] = (ct_part_row){.x = ct_in(l, i), .first = first, .width = width};
         first += width;
     }
-    emit_parts(l, dim, parts, n, 2 * (double)ct_shape_bytes(y));
+    emit_parts(l, dim, parts, n);
 }
 
 const ct_op ct_op_slice = {

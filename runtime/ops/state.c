@@ -102,7 +102,7 @@ static void assign_lower(ct_lowering *l)
     a->p[0] = ct_in(l, 1);
     a->p[1] = ct_in(l, 0);
     ct_iterate(l, a, x, 1, (const ct_shape *[]){ct_in_shape(l, 1)});
-    ct_cost(l, 0, 2 * (double)ct_shape_bytes(x));
+    ct_cost(l, 0, ct_operand_bytes(l));
 }
 
 /* leaf = leaf + value, or the value where the leaf is zero */
@@ -114,7 +114,7 @@ static void accumulate_lower(ct_lowering *l)
     a->p[1] = ct_in(l, 1);
     a->p[3] = ct_in(l, 0);
     ct_iterate(l, a, x, 2, in);
-    ct_cost(l, (double)x->numel, 3 * (double)ct_shape_bytes(x));
+    ct_cost(l, (double)x->numel, ct_operand_bytes(l));
 }
 
 /* p: ring, value, count (i64).  n: length of the ring; the value's dtype is any. */
@@ -123,6 +123,8 @@ static void append_lower(ct_lowering *l)
     ct_args *a = ct_emit(l, CT_KERNEL_append, ct_in_shape(l, 0)->dtype);
     for (uint32_t i = 0; i < 3; i++) a->p[i] = ct_in(l, i);
     a->n = ct_in_shape(l, 0)->numel;
+    /* One element goes over, and the count is read and written. */
+    ct_cost(l, 0, 2 * (double)ct_dtype_bytes(a->dtype) + 2 * (double)ct_shape_bytes(ct_in_shape(l, 2)));
 }
 
 const ct_op ct_op_zero = {.name = "zero", .operands = "leaf*", .flags = CT_OP_EFFECT, .lower = zero_lower};

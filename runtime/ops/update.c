@@ -153,11 +153,22 @@ static void update_lower(ct_lowering *l, ct_kernel_id kernel, double flops)
     a->p[1] = ct_in(l, 0);
     a->i[0] = ct_attr(l, 0);
     a->i[1] = columns;
-    ct_cost(l, flops * (double)a->n, (2.0 * (double)columns - 1) * (double)a->n * (double)ct_dtype_bytes(a->dtype));
+    ct_cost(l, flops * (double)a->n, ct_operand_bytes(l));
 }
 
-static void sgd_lower(ct_lowering *l) { update_lower(l, CT_KERNEL_sgd, 6); }
-static void adam_lower(ct_lowering *l) { update_lower(l, CT_KERNEL_adam, 40); }
+/* decay p + g;  the momentum, with nesterov once more;  p - lr g */
+static void sgd_lower(ct_lowering *l)
+{
+    const bool nesterov = ct_attr(l, 0), momentum = ct_attr(l, 1) > 2;
+    update_lower(l, CT_KERNEL_sgd, 4 + (momentum ? 3 + 2 * nesterov : 0));
+}
+
+/* decay p + g, or p (1 - lr decay); the moments, 3 and 4;  p - step m / (root √v + eps) */
+static void adam_lower(ct_lowering *l)
+{
+    const bool decoupled = ct_attr(l, 0);
+    update_lower(l, CT_KERNEL_adam, (decoupled ? 1 : 2) + 3 + 4 + 6);
+}
 
 /* A partial sum for every virtual block. */
 static size_t grad_norm_scratch(const ct_context *ctx, const ct_shape *const *in, const ct_shape *out,
@@ -175,7 +186,7 @@ static void grad_norm_lower(ct_lowering *l)
     ct_args *a = emit_rows(l, CT_KERNEL_grad_norm, 0, 1);
     a->p[1] = ct_out(l, 0);
     a->p[2] = ct_scratch(l);
-    ct_cost(l, 2 * (double)a->n, (double)a->n * (double)ct_dtype_bytes(a->dtype));
+    ct_cost(l, 2 * (double)a->n, ct_operand_bytes(l));
 }
 
 /* p: table of {grad}, norm.  scalar: max_norm. */
@@ -183,7 +194,7 @@ static void clip_scale_lower(ct_lowering *l)
 {
     ct_args *a = emit_rows(l, CT_KERNEL_clip_scale, 1, 1);
     a->p[1] = ct_in(l, 0);
-    ct_cost(l, (double)a->n, 2 * (double)a->n * (double)ct_dtype_bytes(a->dtype));
+    ct_cost(l, (double)a->n, ct_operand_bytes(l));
 }
 
 const ct_op ct_op_sgd = {.name = "sgd",

@@ -114,6 +114,21 @@ void ct_cost(ct_lowering *l, double flops, double bytes)
     launch->bytes = (float)bytes;
 }
 
+double ct_operand_bytes(const ct_lowering *l)
+{
+    const ct_plan *p = &l->program->plan;
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < l->record->n_in; i++) {
+        const ct_plan_operand *o = ct_plan_in(p, l->record, i);
+        if (o->value == CT_NO_VALUE) continue;
+        const size_t once = ct_shape_bytes(&p->values[o->value].shape);
+        bytes += (o->access & CT_READ ? once : 0) + (o->access & CT_WRITE ? once : 0);
+    }
+    for (uint32_t i = 0; i < l->record->n_out; i++)
+        if (ct_out(l, i)) bytes += ct_shape_bytes(ct_out_shape(l, i));
+    return (double)bytes;
+}
+
 void ct_split_at(const ct_shape *s, int dim, ct_args *a)
 {
     a->m = a->n = a->k = 1;
@@ -172,23 +187,32 @@ void ct_iterate_strided(ct_lowering *l, ct_args *a, const ct_shape *out, const i
 
 /* ---- elementwise ------------------------------------------------------------------------------ */
 
-static const uint16_t kernels[CT_OP_COUNT] = {
-#define CT_OF(name) [CT_OP_##name] = CT_KERNEL_##name
-    CT_OF(neg),        CT_OF(abs),        CT_OF(exp),        CT_OF(expm1),      CT_OF(log),      CT_OF(log1p),
-    CT_OF(sqrt),       CT_OF(rsqrt),      CT_OF(square),     CT_OF(reciprocal), CT_OF(sin),      CT_OF(cos),
-    CT_OF(tanh),       CT_OF(sigmoid),    CT_OF(relu),       CT_OF(silu),       CT_OF(softplus), CT_OF(gelu),
-    CT_OF(gelu_tanh),  CT_OF(leaky_relu), CT_OF(elu),        CT_OF(clamp),      CT_OF(sign),     CT_OF(cast),
-    CT_OF(add_scalar), CT_OF(mul_scalar), CT_OF(pow_scalar), CT_OF(add),        CT_OF(sub),      CT_OF(mul),
-    CT_OF(div),        CT_OF(pow),        CT_OF(maximum),    CT_OF(minimum),    CT_OF(gt),       CT_OF(ge),
-    CT_OF(lt),         CT_OF(le),         CT_OF(eq),         CT_OF(where),
+/* The FLOPs are those of kernels/elementwise.def, an element. */
+typedef struct formula {
+    uint16_t kernel, flops;
+} formula;
+
+static const formula formulas[CT_OP_COUNT] = {
+#define CT_OF(name, flops) [CT_OP_##name] = {CT_KERNEL_##name, flops}
+    CT_OF(neg, 1),        CT_OF(abs, 1),        CT_OF(exp, 1),     CT_OF(expm1, 1),     CT_OF(log, 1),
+    CT_OF(log1p, 1),      CT_OF(sqrt, 1),       CT_OF(rsqrt, 2),   CT_OF(square, 1),    CT_OF(reciprocal, 1),
+    CT_OF(sin, 1),        CT_OF(cos, 1),        CT_OF(tanh, 1),    CT_OF(sigmoid, 4),   CT_OF(relu, 1),
+    CT_OF(silu, 4),       CT_OF(softplus, 6),   CT_OF(gelu, 5),    CT_OF(gelu_tanh, 9), CT_OF(leaky_relu, 2),
+    CT_OF(elu, 3),        CT_OF(clamp, 2),      CT_OF(sign, 1),    CT_OF(cast, 0),      CT_OF(add_scalar, 1),
+    CT_OF(mul_scalar, 1), CT_OF(pow_scalar, 1), CT_OF(add, 1),     CT_OF(sub, 1),       CT_OF(mul, 1),
+    CT_OF(div, 1),        CT_OF(pow, 1),        CT_OF(maximum, 1), CT_OF(minimum, 1),   CT_OF(gt, 1),
+    CT_OF(ge, 1),         CT_OF(lt, 1),         CT_OF(le, 1),      CT_OF(eq, 1),        CT_OF(where, 1),
 #undef CT_OF
 };
 
-static const uint16_t act_grad_kernels[] = {
-    [CT_ACT_RELU] = CT_KERNEL_act_grad_relu,           [CT_ACT_TANH] = CT_KERNEL_act_grad_tanh,
-    [CT_ACT_SIGMOID] = CT_KERNEL_act_grad_sigmoid,     [CT_ACT_GELU] = CT_KERNEL_act_grad_gelu,
-    [CT_ACT_SILU] = CT_KERNEL_act_grad_silu,           [CT_ACT_LEAKY_RELU] = CT_KERNEL_act_grad_leaky_relu,
-    [CT_ACT_GELU_TANH] = CT_KERNEL_act_grad_gelu_tanh,
+static const formula act_grads[] = {
+    [CT_ACT_RELU] = {CT_KERNEL_act_grad_relu, 1},
+    [CT_ACT_TANH] = {CT_KERNEL_act_grad_tanh, 3},
+    [CT_ACT_SIGMOID] = {CT_KERNEL_act_grad_sigmoid, 3},
+    [CT_ACT_GELU] = {CT_KERNEL_act_grad_gelu, 11},
+    [CT_ACT_SILU] = {CT_KERNEL_act_grad_silu, 9},
+    [CT_ACT_LEAKY_RELU] = {CT_KERNEL_act_grad_leaky_relu, 2},
+    [CT_ACT_GELU_TANH] = {CT_KERNEL_act_grad_gelu_tanh, 18},
 };
 
 /* p[0..2]: inputs, p[3]: output.  flags: how many scalars.  i[0]: the other dtype, of the output of a cast and a
@@ -197,17 +221,16 @@ void ct_lower_elementwise(ct_lowering *l)
 {
     const ct_shape *out = ct_out_shape(l, 0), *in[CT_ARGS_INPUTS];
     uint32_t n = ct_n_in(l);
-    double bytes = (double)ct_shape_bytes(out);
-    for (uint32_t i = 0; i < n; i++) in[i] = ct_in_shape(l, i), bytes += (double)ct_shape_bytes(in[i]);
+    for (uint32_t i = 0; i < n; i++) in[i] = ct_in_shape(l, i);
     uint16_t op = l->record->op;
-    uint16_t kernel = op == CT_OP_act_grad ? act_grad_kernels[ct_attr(l, 0)] : kernels[op];
-    ct_args *a = ct_emit(l, (ct_kernel_id)kernel, op == CT_OP_where ? in[1]->dtype : in[0]->dtype);
+    const formula f = op == CT_OP_act_grad ? act_grads[ct_attr(l, 0)] : formulas[op];
+    ct_args *a = ct_emit(l, (ct_kernel_id)f.kernel, op == CT_OP_where ? in[1]->dtype : in[0]->dtype);
     for (uint32_t i = 0; i < n; i++) a->p[i] = ct_in(l, i);
     a->p[3] = ct_out(l, 0);
     a->flags = l->record->n_scalar;
     a->i[0] = op == CT_OP_where ? in[0]->dtype : out->dtype;
     ct_iterate(l, a, out, (int)n, in);
-    ct_cost(l, 8 * (double)out->numel, bytes);
+    ct_cost(l, f.flops * (double)out->numel, ct_operand_bytes(l));
 }
 
 void ct_lower_copy(ct_lowering *l)
@@ -217,7 +240,7 @@ void ct_lower_copy(ct_lowering *l)
     a->p[0] = ct_in(l, 0);
     a->p[1] = ct_out(l, 0);
     ct_iterate(l, a, x, 1, &x);
-    ct_cost(l, 0, 2 * (double)ct_shape_bytes(x));
+    ct_cost(l, 0, ct_operand_bytes(l));
 }
 
 /* ---- the whole ---------------------------------------------------------------------------------- */

@@ -36,8 +36,18 @@ bool ct_has_kernel(const ct_lowering *, ct_kernel_id, int32_t dtype);
 ct_args *ct_emit(ct_lowering *, ct_kernel_id, int32_t dtype);
 /* A new launch of an op that the user added; it has to live as long as the program (ct_lowering_host). */
 void ct_emit_custom(ct_lowering *, const struct ct_custom_launch *); /* device/device.h */
-/* What a launch costs: for the schedule of the CPU device and for the profiler. */
+/* What the newest launch costs, as the profiler shows it, and as both devices estimate products.
+ *
+ * FLOPs are the operations of the formula, whatever a device does for them: an add, a multiply, a compare, a
+ * maximum, a sign, a choice, a division, a root and a transcendental function are 1 each, a multiply-add 2. A sum or
+ * a maximum over n elements is n. Conversions, integers and the bits of random numbers are none, and neither is
+ * what is done once a line or once a launch.
+ *
+ * Bytes are what has to move at least: an operand is read once, at its own size though it is broadcast; an output
+ * written once; what is updated in place both; of what is gathered or sliced from, that part. Scratch is none. */
 void ct_cost(ct_lowering *, double flops, double bytes);
+/* All of the record's operands, those outputs left out that nobody reads. */
+double ct_operand_bytes(const ct_lowering *);
 
 /* Fill in the iteration over `out` with inputs broadcast to it, dims collapsed. */
 void ct_iterate(ct_lowering *, ct_args *, const ct_shape *out, int n_in, const ct_shape *const *in);

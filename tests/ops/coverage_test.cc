@@ -2,6 +2,7 @@
 // gradient rule or is listed here as one without, and every kernel is there on every device.
 #include "ops/op_table.h"
 #include "ops/samples.h"
+#include "support/launch_costs.h"
 
 #include <fstream>
 
@@ -38,7 +39,8 @@ const std::set<std::string> without_names = {"reshape", "expand"};
 // What the samples record with their gradients and the gradients of those.
 struct Recorded {
     std::set<std::string> names, with_attributes;
-    std::map<int, int> inputs; // of an opcode: the most that one of its records has
+    std::set<std::string> launched, moving; // that have launches; whose launches move bytes
+    std::map<int, int> inputs;              // of an opcode: the most that one of its records has
 };
 
 Recorded recorded_by_samples()
@@ -67,6 +69,12 @@ Recorded recorded_by_samples()
             int &most = found.inputs[op_recorded(ctx, i)];
             most = std::max(most, inputs_recorded(ctx, i));
             if (has_attributes(ctx, i)) found.with_attributes.insert(name);
+        }
+        ctx.check(ct_flush(ctx), "ct_flush"); // which keeps what the step's end would leave out
+        for (const std::string &name : found.names) {
+            const launch_costs cost = costs_of(ctx, name.c_str());
+            if (cost.launches) found.launched.insert(name);
+            if (cost.bytes > 0) found.moving.insert(name);
         }
         ctx.end_step();
         for (const ct_tensor x : inputs)
@@ -126,6 +134,13 @@ TEST(Coverage, NamesOfInputsAreInOrder)
     EXPECT_STREQ(input_name(number["clip_scale"], 0), "norm");
     EXPECT_STREQ(input_name(number["clip_scale"], 9), "grad");
     EXPECT_STREQ(input_name(number["adam"], 0), "");
+}
+
+TEST(Coverage, EveryOpHasALaunch_AndItMovesBytes)
+{
+    const Recorded all = recorded_by_samples();
+    EXPECT_EQ(all.launched, all.names);
+    EXPECT_EQ(all.moving, all.launched);
 }
 
 TEST(Coverage, EveryOpHasAGradientRule_OrIsListedAsWithout)
