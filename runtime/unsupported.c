@@ -43,12 +43,6 @@ ct_status ct_profile_table(ct_context *ctx, const char *path)
     return missing_call(ctx, "ct_profile_table");
 }
 
-ct_status ct_profile_trace(ct_context *ctx, const char *path)
-{
-    (void)path;
-    return missing_call(ctx, "ct_profile_trace");
-}
-
 ct_status ct_profile_page(ct_context *ctx, const char *path)
 {
     (void)path;

@@ -70,6 +70,14 @@ void ct_text_json(ct_text *t, const char *text)
     ct_text_put(t, "\"", 1);
 }
 
+void ct_text_csv(ct_text *t, const char *text)
+{
+    const bool quoted = text[strcspn(text, ",\"\r\n")];
+    if (quoted) ct_text_put(t, "\"", 1);
+    for (; *text; text++) ct_text_put(t, *text == '"' ? "\"\"" : text, *text == '"' ? 2 : 1);
+    if (quoted) ct_text_put(t, "\"", 1);
+}
+
 void ct_text_free(ct_text *t)
 {
     ct_free(t->ctx, t->bytes);

@@ -17,6 +17,8 @@ void ct_text_put(ct_text *, const char *bytes, size_t n);
 void ct_text_pad(ct_text *, size_t column);
 /* A JSON string with its quotes. Bytes that are no UTF-8 become U+FFFD. */
 void ct_text_json(ct_text *, const char *text);
+/* A field of a CSV file, in quotes where it needs them. */
+void ct_text_csv(ct_text *, const char *text);
 void ct_text_free(ct_text *);
 
 /* Bytes of the UTF-8 character at `at`; 0 if there is none. */

@@ -1,0 +1,26 @@
+/* What tests of the timeline put into a profile, and text as it writes it: the headers of the runtime are C. */
+#ifndef CUTAPE_TESTS_PROFILE_TRACE_SUBJECT_H
+#define CUTAPE_TESTS_PROFILE_TRACE_SUBJECT_H
+
+#include <cutape/cutape.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { TRACK_COPIES = 4, TRACK_HOST = 5 };
+
+/* While a profile is collected; times from its begin. */
+void add_span(ct_context *, int track, const char *what, int64_t begin, int64_t end, int64_t bytes);
+/* To a profile that ended. */
+bool add_graph_node(ct_context *, uint64_t id, uint32_t row);
+
+/* The text as JSON or as a field of CSV; false: out of memory, or of room. */
+bool as_json(ct_context *, const char *text, char *out, size_t bytes);
+bool as_csv(ct_context *, const char *text, char *out, size_t bytes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
