@@ -21,6 +21,26 @@ bool add_graph_node(ct_context *ctx, uint64_t id, uint32_t row)
     return true;
 }
 
+void close_gaps(ct_context *ctx)
+{
+    ct_profile *p = ctx->profile;
+    const ct_profile_span *before = NULL;
+    for (size_t i = 0; i < p->n_spans; i++) {
+        if (p->spans[i].row == CT_NO_ROW) continue;
+        if (before) p->spans[i].begin = before->end;
+        before = &p->spans[i];
+    }
+}
+
+void drop_forward_spans(ct_context *ctx, uint32_t step)
+{
+    ct_profile *p = ctx->profile;
+    size_t kept = 0;
+    for (size_t i = 0; i < p->n_spans; i++)
+        if (p->spans[i].step != step || p->spans[i].track != CT_PHASE_FORWARD) p->spans[kept++] = p->spans[i];
+    p->n_spans = kept;
+}
+
 static bool take(ct_text *text, char *out, size_t bytes)
 {
     const bool fits = !text->failed && text->bytes && text->n < bytes;

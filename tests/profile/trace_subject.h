@@ -14,6 +14,10 @@ enum { TRACK_COPIES = 4, TRACK_HOST = 5 };
 void add_span(ct_context *, int track, const char *what, int64_t begin, int64_t end, int64_t bytes);
 /* To a profile that ended. */
 bool add_graph_node(ct_context *, uint64_t id, uint32_t row);
+/* Every launch begins where the one before it ended, as coarse clocks have it. */
+void close_gaps(ct_context *);
+/* The spans of forward records in this step are not there. */
+void drop_forward_spans(ct_context *, uint32_t step);
 
 /* The text as JSON or as a field of CSV; false: out of memory, or of room. */
 bool as_json(ct_context *, const char *text, char *out, size_t bytes);
