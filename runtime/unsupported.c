@@ -31,11 +31,6 @@ ct_status ct_checkpoint_load(ct_context *ctx, const ct_checkpoint *checkpoint, c
     return missing_call(ctx, "ct_checkpoint_load");
 }
 
-ct_status ct_profile_sort(ct_context *ctx, ct_profile_order order)
-{
-    (void)order;
-    return missing_call(ctx, "ct_profile_sort");
-}
 
 ct_status ct_profile_table(ct_context *ctx, const char *path)
 {
