@@ -32,12 +32,6 @@ ct_status ct_checkpoint_load(ct_context *ctx, const ct_checkpoint *checkpoint, c
 }
 
 
-ct_status ct_profile_table(ct_context *ctx, const char *path)
-{
-    (void)path;
-    return missing_call(ctx, "ct_profile_table");
-}
-
 ct_status ct_profile_page(ct_context *ctx, const char *path)
 {
     (void)path;

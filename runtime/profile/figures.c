@@ -46,6 +46,8 @@ void ct_say_number(ct_text *t, double value, const char *missing)
         ct_text_add(t, "%s", missing);
 }
 
+double ct_measured(double value) { return value > 0 ? value : (double)NAN; }
+
 double ct_ratio(double a, double b) { return b > 0 ? a / b : (double)NAN; }
 
 double ct_row_us(const ct_profile_row *row, int64_t ns) { return ct_ratio((double)ns / 1000, (double)row->calls); }

@@ -13,6 +13,8 @@ void ct_say_prefixed(ct_text *, double value);
 /* For machines, with 15 digits; `missing` for what is not finite. */
 void ct_say_number(ct_text *, double value, const char *missing);
 
+/* Itself; NaN for the 0 of what was not measured. */
+double ct_measured(double value);
 /* a / b; NaN without a b. */
 double ct_ratio(double a, double b);
 /* Microseconds of a call on the average; NaN if there was none. */
