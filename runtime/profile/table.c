@@ -118,7 +118,7 @@ static void write_rows(const ct_report_of *r, ct_lines *l)
         {"phase", false, 0},
         {"op", false, 18},
         {"of", true, 0},
-        {"tensor", false, 18},
+        {"tensor", false, 24},
         {"shape", false, 18},
         {"calls", true, 0},
         {"us", true, 0},

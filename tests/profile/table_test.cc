@@ -246,4 +246,63 @@ TEST_F(ProfileTable, OfATraining_AddsUp)
     training.destroy();
 }
 
+// Host memory that gives out at each allocation in turn.
+struct Memory {
+    int left = 1 << 30, live = 0;
+};
+
+TEST(ProfileTableMemory, RunsOutInTurn_AndTheOldFileStays)
+{
+    Memory memory;
+    ct_config config = {};
+    config.host_user = &memory;
+    config.host_alloc = [](void *user, size_t bytes) -> void * {
+        Memory *m = static_cast<Memory *>(user);
+        if (m->left-- <= 0) return nullptr;
+        m->live++;
+        return std::malloc(bytes);
+    };
+    config.host_free = [](void *user, void *p) {
+        if (p) static_cast<Memory *>(user)->live--;
+        std::free(p);
+    };
+    TempDir dir;
+    {
+        Context ctx(devices().front(), config);
+        ASSERT_TRUE(profile_by_hand(ctx));
+        for (const char *name : {"t.txt", "t.csv", "t.json"}) {
+            int failures = 0;
+            for (ct_status status = CT_ERR_MEMORY; status != CT_OK; ++failures) {
+                dir.write(name, "old");
+                memory.left = failures;
+                status = ct_profile_table(ctx, dir.path(name).c_str());
+                memory.left = 1 << 30;
+                if (status == CT_OK) break;
+                ASSERT_TRUE(reported(ctx, status, CT_ERR_MEMORY, {"memory"}));
+                ASSERT_EQ(dir.read(name), "old");
+            }
+            EXPECT_GE(failures, 4) << name;
+            EXPECT_NE(dir.read(name), "old");
+        }
+    }
+    EXPECT_EQ(memory.live, 0);
+}
+
+TEST(ProfileTableLog, GetsTheTextLineByLine)
+{
+    std::vector<std::string> logged;
+    ct_config config = {};
+    config.log = [](void *user, const char *line) { static_cast<std::vector<std::string> *>(user)->push_back(line); };
+    config.log_user = &logged;
+    TempDir dir;
+    Context ctx(devices().front(), config);
+    ASSERT_TRUE(profile_by_hand(ctx));
+    ctx.check(ct_profile_table(ctx, nullptr), "ct_profile_table");
+    ctx.check(ct_profile_table(ctx, dir.path("t.txt").c_str()), "ct_profile_table");
+    std::string all;
+    for (const std::string &line : logged) all += line + "\n";
+    EXPECT_GT(logged.size(), 20u);
+    EXPECT_EQ(all, dir.read("t.txt"));
+}
+
 } // namespace
