@@ -152,3 +152,5 @@ bool profile_by_hand(ct_context *ctx)
 }
 
 void forget_peaks(ct_context *ctx) { ctx->profile->peaks = (ct_peaks){.measured = true}; }
+
+void forget_costs(ct_context *ctx, size_t row) { ctx->profile->rows[row].flops = ctx->profile->rows[row].bytes = 0; }

@@ -12,6 +12,8 @@ extern "C" {
 bool profile_by_hand(ct_context *ctx);
 /* The peaks of it go: they were not measured. */
 void forget_peaks(ct_context *ctx);
+/* A row's FLOPs and bytes are not known. */
+void forget_costs(ct_context *ctx, size_t row);
 
 #ifdef __cplusplus
 }

@@ -193,6 +193,8 @@ TEST_F(ProfileTable, RowsComeInTheOrderThatWasAskedFor)
     EXPECT_EQ(records(CT_PROFILE_BY_OP), (Records{7, 4, 0, 1, 3}));
     EXPECT_EQ(records(CT_PROFILE_BY_PHASE), (Records{1, 3, 4, 7, 0}));
     EXPECT_EQ(records(CT_PROFILE_BY_ROOFLINE), (Records{4, 0, 1, 3, 7}));
+    forget_costs(ctx, 1);
+    EXPECT_EQ(records(CT_PROFILE_BY_ROOFLINE), (Records{4, 0, 3, 7, 1})) << "what was not measured comes last";
     for (const int wrong : {-1, 5})
         EXPECT_TRUE(reported(ctx, ct_profile_sort(ctx, static_cast<ct_profile_order>(wrong)), CT_ERR_ARGUMENT,
                              {"ct_profile_sort", std::to_string(wrong).c_str()}));
