@@ -62,6 +62,12 @@ typedef struct ct_scalar_batch {
 /* In scalars.cu: void(ct_scalar_batch), one block. */
 extern const void *const ct_cuda_set_scalars;
 
+/* In hold.cu: void(ct_hold_time), one block that lasts about so long. */
+typedef struct ct_hold_time {
+    uint32_t microseconds;
+} ct_hold_time;
+extern const void *const ct_cuda_hold;
+
 #ifdef __cplusplus
 }
 #endif

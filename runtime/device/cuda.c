@@ -179,6 +179,8 @@ WITH_DEVICE(prepare, ct_cuda_prepare(d, code), ct_code *code)
 WITH_DEVICE(play, ct_cuda_play(d, code, n, changes, n_changes), ct_code *code, int64_t n,
             const ct_scalar_change *changes, uint32_t n_changes)
 WITH_DEVICE(play_launch, ct_cuda_play_launch(d, code, i), ct_code *code, uint32_t i)
+WITH_DEVICE(play_timed, ct_cuda_play_timed(d, code, times), ct_code *code, ct_launch_time *times)
+WITH_DEVICE(capture_range, ct_cuda_capture_range(d, open), bool open)
 
 static void retire(ct_device *device, ct_code *code)
 {
@@ -198,6 +200,7 @@ static void close_device(ct_device *device)
     (void)enter(d, &before);
     if (d->stream) (void)cudaStreamSynchronize(d->stream);
     if (d->library) ct_cublaslt_close(d->library);
+    ct_cuda_timed_close(d);
     for (int i = 0; i < CT_STAGING_CHUNKS; i++)
         if (d->staging.free[i]) (void)cudaEventDestroy(d->staging.free[i]);
     if (d->staging.memory) (void)cudaFreeHost(d->staging.memory);
@@ -289,6 +292,8 @@ __attribute__((visibility("default"))) ct_status CT_DEVICE_MODULE_OPEN(ct_device
                                 .retire = retire,
                                 .play = play,
                                 .play_launch = play_launch,
+                                .play_timed = play_timed,
+                                .capture_range = capture_range,
                                 .wait = wait_for},
                        .ctx = request->ctx,
                        .alloc = request->alloc,

@@ -34,6 +34,13 @@ typedef struct cuda_device {
     uint32_t most_blocks;         /* of a grid; the rest is looped over       */
     ct_staging staging;
     ct_cublaslt *library; /* of large products */
+    /* For cuda_timed.c: */
+    cudaEvent_t *events; /* one, and two a launch              */
+    uint32_t n_events, events_capacity;
+    cudaGraphNode_t *seen; /* nodes of the capture under way   */
+    size_t n_seen, seen_capacity;
+    int (*node_id)(cudaGraphNode_t, uint64_t *); /* of CUPTI; NULL: not to be had */
+    bool looked_for_cupti;
 } cuda_device;
 
 /* Says what failed, in base.message. CT_ERR_MEMORY if it was device memory, else CT_ERR_DEVICE. */
@@ -51,7 +58,19 @@ ct_status ct_cuda_prepare(cuda_device *, ct_code *);
 void ct_cuda_retire(cuda_device *, ct_code *);
 ct_status ct_cuda_play(cuda_device *, ct_code *, int64_t n, const ct_scalar_change *, uint32_t n_changes);
 ct_status ct_cuda_play_launch(cuda_device *, ct_code *, uint32_t i);
+ct_status ct_cuda_out_of_memory(cuda_device *); /* of the host */
+/* The one place where a kernel is launched. */
+cudaError_t ct_cuda_launch_kernel(const void *function, void *argument, uint32_t grid, uint32_t shared_bytes,
+                                  cudaStream_t);
 /* Any kernel, for the first time: tells whether there is code for this card. */
 ct_status ct_cuda_try_kernel(cuda_device *);
+
+/* In cuda_timed.c; with the device current. */
+ct_status ct_cuda_play_timed(cuda_device *, ct_code *, ct_launch_time *);
+ct_status ct_cuda_capture_range(cuda_device *, bool open);
+void ct_cuda_timed_close(cuda_device *);
+/* A capture begins; and what it got since it was last asked is the work of a node of ours. */
+void ct_cuda_capture_begins(cuda_device *);
+void ct_cuda_number_nodes(cuda_device *, ct_code *, uint32_t node, cudaStream_t);
 
 #endif

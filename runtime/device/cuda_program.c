@@ -44,9 +44,8 @@ static uint32_t grid_of(const cuda_device *d, uint64_t blocks)
     return blocks < d->most_blocks ? (uint32_t)blocks : d->most_blocks;
 }
 
-/* The one place where a kernel is launched. */
-static cudaError_t launch_kernel(const void *function, void *argument, uint32_t grid, uint32_t shared_bytes,
-                                 cudaStream_t stream)
+cudaError_t ct_cuda_launch_kernel(const void *function, void *argument, uint32_t grid, uint32_t shared_bytes,
+                                  cudaStream_t stream)
 {
     const cudaLaunchConfig_t config = {
         .gridDim = {grid, 1, 1}, .blockDim = {CT_THREADS, 1, 1}, .dynamicSmemBytes = shared_bytes, .stream = stream};
@@ -73,7 +72,7 @@ static cudaError_t run_node(const cuda_node *n, cudaStream_t stream)
 {
     if (n->custom) return (cudaError_t)n->custom->cuda(&n->custom->call, stream);
     if (n->product) return ct_product_run(n->product, stream, n->lane);
-    return launch_kernel(n->function, n->argument, n->grid, n->shared_bytes, stream);
+    return ct_cuda_launch_kernel(n->function, n->argument, n->grid, n->shared_bytes, stream);
 }
 
 static cudaError_t launch_node(cuda_device *d, const cuda_node *n, cudaStream_t stream)
@@ -85,12 +84,35 @@ static cudaError_t launch_node(cuda_device *d, const cuda_node *n, cudaStream_t 
     return error;
 }
 
+static uint32_t begin_marks(const cuda_device *d, const ct_code *code, uint32_t node)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < code->n_launches; i++) {
+        if (code->launches[i].node != node) continue;
+        d->base.marks->begin(d->base.marks->user, code, i);
+        n++;
+    }
+    return n;
+}
+
+/* Of a node that does several launches each is begun, and all end behind it. */
+static cudaError_t launch_marked(cuda_device *d, ct_code *code, uint32_t i, cudaStream_t stream)
+{
+    const cuda_program *p = code->prepared;
+    if (!d->base.marks) return launch_node(d, &p->nodes[i], stream);
+    uint32_t n = begin_marks(d, code, i);
+    const cudaError_t error = launch_node(d, &p->nodes[i], stream);
+    if (!error && stream == d->capture) ct_cuda_number_nodes(d, code, i, stream);
+    for (; n > 0; n--) d->base.marks->end(d->base.marks->user);
+    return error;
+}
+
 /* On an error the side stream is joined all the same: what follows is ordered behind all that went out. */
-static ct_status launch_nodes(cuda_device *d, const ct_code *code, cudaStream_t stream)
+static ct_status launch_nodes(cuda_device *d, ct_code *code, cudaStream_t stream)
 {
     const cuda_program *p = code->prepared;
     for (uint32_t i = 0; i < p->n_nodes; i++) {
-        const cudaError_t error = launch_node(d, &p->nodes[i], stream);
+        const cudaError_t error = launch_marked(d, code, i, stream);
         if (!error) continue;
         (void)order(stream, d->side, d->join);
         return node_failed(d, code, &p->nodes[i], error);
@@ -99,11 +121,11 @@ static ct_status launch_nodes(cuda_device *d, const ct_code *code, cudaStream_t 
 }
 
 /* For eager play: waits for every node, so that a fault is met where it is made. */
-static ct_status launch_and_wait(cuda_device *d, const ct_code *code)
+static ct_status launch_and_wait(cuda_device *d, ct_code *code)
 {
     const cuda_program *p = code->prepared;
     for (uint32_t i = 0; i < p->n_nodes; i++) {
-        cudaError_t error = launch_node(d, &p->nodes[i], d->stream);
+        cudaError_t error = launch_marked(d, code, i, d->stream);
         if (!error) error = cudaStreamSynchronize(d->stream);
         if (error) return node_failed(d, code, &p->nodes[i], error);
     }
@@ -140,12 +162,14 @@ static cuda_node kernel_node(const cuda_device *d, ct_launch *l, uint32_t launch
 
 static void add_kernel(cuda_device *d, cuda_program *p, ct_launch *l, uint32_t launch)
 {
+    l->node = p->n_nodes;
     *add_node(p, launch) = kernel_node(d, l, launch);
 }
 
 /* A library product, with the epilogue it cannot do behind it. */
 static void add_product(cuda_device *d, cuda_program *p, ct_launch *l, uint32_t launch, ct_product *product)
 {
+    l->node = p->n_nodes;
     cuda_node *first = add_node(p, launch);
     first->product = product;
     first->ns = estimate(d, l);
@@ -174,12 +198,13 @@ static void join_group(cuda_device *d, cuda_node *node, ct_args *place, const ct
     if (wanted > node->shared_bytes) node->shared_bytes = wanted;
 }
 
-static void add_group(cuda_device *d, cuda_program *p, const ct_code *code, const uint32_t *members, uint32_t n)
+static void add_group(cuda_device *d, cuda_program *p, ct_code *code, const uint32_t *members, uint32_t n)
 {
     cuda_node *node = add_node(p, members[0]);
     ct_group *group = make_group(p, node);
     for (; group->n < n; group->n++) {
-        const ct_launch *l = &code->launches[members[group->n]];
+        ct_launch *l = &code->launches[members[group->n]];
+        l->node = p->n_nodes - 1;
         group->blocks += l->args.blocks;
         join_group(d, node, &group->args[group->n], l);
     }
@@ -267,11 +292,12 @@ static void add_tail(cuda_device *d, cuda_program *p, ct_code *code, uint32_t ne
         join_group(d, node, &group->args[group->n], l);
         if (node->shared_bytes < CT_TURN_BYTES) node->shared_bytes = CT_TURN_BYTES;
         l->schedule = IS_TAIL;
+        l->node = p->n_nodes - 1;
         return;
     }
 }
 
-static ct_status out_of_memory(cuda_device *d)
+ct_status ct_cuda_out_of_memory(cuda_device *d)
 {
     snprintf(d->base.message, sizeof d->base.message, "out of host memory");
     return CT_ERR_MEMORY;
@@ -281,15 +307,16 @@ ct_status ct_cuda_prepare(cuda_device *d, ct_code *code)
 {
     const uint32_t n = code->n_launches;
     cuda_program *p = code->prepared = d->alloc(d->ctx, sizeof *p);
-    if (!p) return out_of_memory(d);
+    if (!p) return ct_cuda_out_of_memory(d);
     p->nodes = d->alloc(d->ctx, 2 * n * sizeof *p->nodes);
     p->groups = d->alloc(d->ctx, (n / 2 + 1) * sizeof *p->groups);
-    if (!p->nodes || !p->groups) return out_of_memory(d);
+    if (!p->nodes || !p->groups) return ct_cuda_out_of_memory(d);
     for (uint32_t i = 0; i < n; i++) {
         ct_args *a = &code->launches[i].args;
         const ct_cuda_kernel *kernel = ct_cuda_kernels[a->kernel];
         a->blocks = kernel->grid ? kernel->grid(a) : 1;
         a->ticket = code->tickets + i;
+        code->launches[i].node = CT_NO_NODE;
     }
     ct_status status = CT_OK;
     for (uint32_t i = 0, next; !status && i < n; i = next) {
@@ -309,6 +336,7 @@ void ct_cuda_retire(cuda_device *d, ct_code *code)
     if (p->steps) (void)cudaGraphExecDestroy(p->steps);
     for (uint32_t i = 0; i < p->n_nodes; i++)
         if (p->nodes[i].product) ct_product_free(d->library, p->nodes[i].product);
+    d->release(d->ctx, code->graph_nodes);
     d->release(d->ctx, p->nodes);
     d->release(d->ctx, p->groups);
     d->release(d->ctx, p);
@@ -325,9 +353,11 @@ static ct_status instantiate(cuda_device *d, cudaGraph_t graph, cudaGraphExec_t 
 }
 
 /* The nodes n times, as one graph. */
-static ct_status capture(cuda_device *d, const ct_code *code, int64_t n, cudaGraphExec_t *out)
+static ct_status capture(cuda_device *d, ct_code *code, int64_t n, cudaGraphExec_t *out)
 {
+    const uint32_t n_graph_nodes = code->n_graph_nodes;
     cudaGraph_t graph = NULL;
+    ct_cuda_capture_begins(d);
     CT_TRY(d, cudaStreamBeginCapture(d->capture, cudaStreamCaptureModeThreadLocal));
     ct_status status = CT_OK;
     for (int64_t i = 0; !status && i < n; i++) status = launch_nodes(d, code, d->capture);
@@ -336,6 +366,7 @@ static ct_status capture(cuda_device *d, const ct_code *code, int64_t n, cudaGra
     (void)cudaGetLastError();
     if (!status) status = instantiate(d, graph, out);
     if (graph) (void)cudaGraphDestroy(graph);
+    if (status) code->n_graph_nodes = n_graph_nodes;
     return status;
 }
 
@@ -356,7 +387,7 @@ static ct_status set_scalars(cuda_device *d, const ct_code *code, const ct_scala
             batch.slot[batch.n] = changes[i].slot;
             batch.value[batch.n] = (ct_scalar){.f64 = changes[i].value, .f32 = (float)changes[i].value};
         }
-        const cudaError_t error = launch_kernel(ct_cuda_set_scalars, &batch, 1, 0, d->stream);
+        const cudaError_t error = ct_cuda_launch_kernel(ct_cuda_set_scalars, &batch, 1, 0, d->stream);
         if (error) return ct_cuda_failed(d, "cudaLaunchKernelExC set_scalars", error);
         d->base.launches++;
     }
@@ -366,11 +397,11 @@ static ct_status set_scalars(cuda_device *d, const ct_code *code, const ct_scala
 ct_status ct_cuda_try_kernel(cuda_device *d)
 {
     ct_scalar_batch none = {.n = 0};
-    const cudaError_t error = launch_kernel(ct_cuda_set_scalars, &none, 1, 0, d->stream);
+    const cudaError_t error = ct_cuda_launch_kernel(ct_cuda_set_scalars, &none, 1, 0, d->stream);
     return error ? ct_cuda_failed(d, "cudaLaunchKernelExC set_scalars", error) : CT_OK;
 }
 
-static ct_status play_list(cuda_device *d, const ct_code *code)
+static ct_status play_list(cuda_device *d, ct_code *code)
 {
     cuda_program *p = code->prepared;
     const ct_status status = d->eager ? launch_and_wait(d, code) : launch_nodes(d, code, d->stream);
@@ -392,7 +423,7 @@ static int64_t unrolled_steps(const cuda_program *p)
 
 /* The graphs that n steps want: one of many steps only where there are enough to pay for making it.
  * A card that has no memory for a graph is no error: there is the list. */
-static ct_status make_graphs(cuda_device *d, const ct_code *code, int64_t n)
+static ct_status make_graphs(cuda_device *d, ct_code *code, int64_t n)
 {
     cuda_program *p = code->prepared;
     const int64_t unrolled = unrolled_steps(p);
@@ -404,7 +435,7 @@ static ct_status make_graphs(cuda_device *d, const ct_code *code, int64_t n)
     return p->graphless ? CT_OK : status;
 }
 
-static ct_status play_graphs(cuda_device *d, const ct_code *code, int64_t n)
+static ct_status play_graphs(cuda_device *d, ct_code *code, int64_t n)
 {
     const cuda_program *p = code->prepared;
     const int64_t unrolled = unrolled_steps(p);
@@ -414,8 +445,7 @@ static ct_status play_graphs(cuda_device *d, const ct_code *code, int64_t n)
     return status;
 }
 
-static ct_status play(cuda_device *d, const ct_code *code, int64_t n, const ct_scalar_change *changes,
-                      uint32_t n_changes)
+static ct_status play(cuda_device *d, ct_code *code, int64_t n, const ct_scalar_change *changes, uint32_t n_changes)
 {
     const cuda_program *p = code->prepared;
     ct_status status = set_scalars(d, code, changes, n_changes);

@@ -25,11 +25,13 @@ typedef struct ct_launch {
     float flops, bytes;             /* what it computes, what it moves                               */
     uint32_t run;                   /* how many launches from this one on depend on none of each other,
                                        so that they may share a grid; 0: it belongs to a run before it */
-    uint32_t node;                  /* the one of the device's nodes that does it; set by prepare    */
+    uint32_t node;                  /* the one of the device's nodes that does it; set by prepare. CT_NO_NODE:
+                                       nothing is to be done           */
     uint32_t schedule;              /* the device's own                                              */
     const ct_custom_launch *custom; /* not NULL: in place of a kernel of ours */
 } ct_launch;
 #define CT_NOT_FOLDED UINT32_MAX
+#define CT_NO_NODE UINT32_MAX
 
 /* A node of a graph that was made of a program, as tools number it. */
 typedef struct ct_graph_node {
@@ -46,7 +48,7 @@ typedef struct ct_code {
     uint32_t *tickets;          /* device memory, a zero for every launch, where the device wants them */
     void *prepared;             /* the device's own                        */
     ct_graph_node *graph_nodes; /* of all its graphs so far; only where a tool looks on that numbers them */
-    uint32_t n_graph_nodes;
+    uint32_t n_graph_nodes, graph_nodes_capacity;
 } ct_code;
 
 /* When a launch was asked for, and when it ran: nanoseconds of CLOCK_MONOTONIC. */
@@ -95,7 +97,8 @@ struct ct_device {
     /* Launch i of prepared code alone: in no graph, no group, as no tail of another. The scalars are those of the
      * last play, which with n = 0 changes them and runs nothing. */
     ct_status (*play_launch)(ct_device *, ct_code *, uint32_t i);
-    /* All launches once, one by one as play_launch, with marks; waits, and gives the time of each. */
+    /* All launches once, one by one as play_launch, with marks; waits, and gives the time of each. CT_ERR_MEMORY: it
+     * has no memory for that, and nothing was launched. */
     ct_status (*play_timed)(ct_device *, ct_code *, ct_launch_time *);
     /* Opens or closes the range that tools were told to record. */
     ct_status (*capture_range)(ct_device *, bool open);

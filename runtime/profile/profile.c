@@ -121,18 +121,21 @@ static void count(ct_context *ctx, ct_profile_program *program)
     if (program->n_launches) program->ns += program->times[program->n_launches - 1].end - program->times[0].begin;
 }
 
+static ct_status play_unwatched(ct_context *ctx, ct_program *program, int64_t n, int64_t *played)
+{
+    const ct_status status = ct_program_run(ctx, program, n - *played, 0);
+    if (!status) *played = n;
+    return status;
+}
+
 ct_status ct_profile_play(ct_context *ctx, ct_program *program, int64_t n, int64_t *played)
 {
     ct_status status = CT_OK;
     for (*played = 0; !status && *played < n; ++*played) {
         ct_profile_program *known = described(ctx, program);
-        if (!known) {
-            const int64_t left = n - *played;
-            status = ct_program_run(ctx, program, left, 0);
-            if (!status) *played = n;
-            return status;
-        }
-        status = ct_program_play_timed(ctx, program, known->times);
+        if (known) status = ct_program_play_timed(ctx, program, known->times);
+        if (known && status == CT_ERR_MEMORY) ctx->profile->out_of_memory = true;
+        if (ctx->profile->out_of_memory) return play_unwatched(ctx, program, n, played);
         if (status) return status;
         count(ctx, known);
         ctx->profile->steps += program->plan.final;

@@ -395,7 +395,7 @@ ct_status ct_program_play_launch(ct_context *ctx, ct_program *p, uint32_t i)
 ct_status ct_program_play_timed(ct_context *ctx, ct_program *p, ct_launch_time *times)
 {
     const ct_status status = ctx->device->play_timed(ctx->device, &p->code, times);
-    return status ? play_failed(ctx, p, status) : CT_OK;
+    return status && status != CT_ERR_MEMORY ? play_failed(ctx, p, status) : status;
 }
 
 ct_status ct_program_run(ct_context *ctx, ct_program *p, int64_t n, uint32_t n_changes)

@@ -65,7 +65,8 @@ ct_status ct_program_replay(ct_context *, ct_program *, int64_t n, int64_t *play
  * scalars before; n = 0: only these. */
 ct_status ct_program_run(ct_context *, ct_program *, int64_t n, uint32_t n_changes);
 ct_status ct_program_play_launch(ct_context *, ct_program *, uint32_t i);
-/* For the profile: once, launch by launch; the time of each. */
+/* For the profile: once, launch by launch; the time of each. CT_ERR_MEMORY: there is no memory for that, nothing was
+ * launched, and no error stands. */
 ct_status ct_program_play_timed(ct_context *, ct_program *, ct_launch_time *);
 
 /* A call on the device failed: the error stands, with what was played since the last wait. */

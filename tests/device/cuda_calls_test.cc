@@ -99,6 +99,46 @@ TEST_F(CudaCalls, EachFailingInTurn_IsAnError_AndNothingLeaks)
     }
 }
 
+// Beginning, two steps launch by launch, ending. A call that fails is an error of the step or of the profile, which
+// ends in any case.
+TEST_F(CudaCalls, EachOfAProfileFailingInTurn_IsAnError_AndNothingLeaks)
+{
+    for (const cudaError_t error : {cudaErrorMemoryAllocation, cudaErrorIllegalAddress}) {
+        const size_t before = objects();
+        uint64_t failing = 0, errors = 0;
+        for (bool reached = true; reached;) {
+            const ct_config config = device_config();
+            ct_context *ctx = nullptr;
+            ASSERT_EQ(ct_create(&config, &ctx), CT_OK);
+            Training training;
+            ASSERT_TRUE(training.create(ctx) && training.step() && training.step());
+            fail_call(++failing, error);
+            const uint64_t first = calls();
+            const ct_status begun = ct_profile_begin(ctx);
+            const bool sound = training.step() && training.step();
+            const ct_status ended = ct_profile_end(ctx);
+            reached = calls() - first >= failing;
+            fail_call(0, 0);
+            EXPECT_EQ(ended == CT_ERR_STATE, begun != CT_OK) << failing;
+            if (begun != CT_OK || ended != CT_OK) {
+                errors++;
+                EXPECT_GT(std::string(ct_error_message(ctx)).size(), 10u) << failing;
+            }
+            if (!sound) {
+                const bool named = ct_error(ctx) == CT_ERR_DEVICE || ct_error(ctx) == CT_ERR_MEMORY;
+                EXPECT_TRUE(named) << failing << ": " << ct_error_message(ctx);
+            }
+            heal();
+            training.destroy();
+            ct_destroy(ctx);
+            ASSERT_EQ(objects(), before) << "call " << failing << " with error " << error << " leaks";
+        }
+        EXPECT_GT(failing, 100u);
+        EXPECT_GT(errors, failing / 2);
+        take_report();
+    }
+}
+
 // A product that the library makes; where a call of it fails, it is our own that answers, or an error.
 TEST_F(CudaCalls, EachOfALargeProductFailingInTurn_IsAnErrorOrChangesNothing)
 {

@@ -21,6 +21,15 @@ static thread_local cudaStreamCaptureMode thread_mode = cudaStreamCaptureModeGlo
 
 bool is_valid(const Capture &capture) { return capture.valid; }
 
+CUgraph_st *graph_of(Capture &capture) { return &capture.graph; }
+
+bool is_being_captured(cudaGraph_t graph)
+{
+    for (const auto &capture : captures)
+        if (&capture->graph == graph && capture->valid) return true;
+    return false;
+}
+
 cudaError_t invalidate(const std::shared_ptr<Capture> &capture, cudaError_t error)
 {
     capture->valid = false;
@@ -151,6 +160,26 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t handle, enum cudaStreamCaptureSta
         *pCaptureStatus = !stream->capture         ? cudaStreamCaptureStatusNone
                           : stream->capture->valid ? cudaStreamCaptureStatusActive
                                                    : cudaStreamCaptureStatusInvalidated;
+        return cudaSuccess;
+    });
+}
+
+/* Only the graph is known here. */
+cudaError_t cudaStreamGetCaptureInfo(cudaStream_t handle, enum cudaStreamCaptureStatus *captureStatus_out,
+                                     unsigned long long *id_out, cudaGraph_t *graph_out,
+                                     const cudaGraphNode_t **dependencies_out, const cudaGraphEdgeData **edgeData_out,
+                                     size_t *numDependencies_out)
+{
+    return call(PLAIN, [&] {
+        const CUstream_st *stream = stream_of(handle);
+        if (!stream) return cudaErrorInvalidResourceHandle;
+        if (!captureStatus_out || id_out || dependencies_out || edgeData_out || numDependencies_out)
+            return cudaErrorInvalidValue;
+        const bool active = stream->capture && stream->capture->valid;
+        *captureStatus_out = active            ? cudaStreamCaptureStatusActive
+                             : stream->capture ? cudaStreamCaptureStatusInvalidated
+                                               : cudaStreamCaptureStatusNone;
+        if (active && graph_out) *graph_out = graph_of(*stream->capture);
         return cudaSuccess;
     });
 }

@@ -6,6 +6,8 @@
 #include "memory.h"
 #include "simt.h"
 
+#include "cuda_profiler_api.h"
+
 #include <cstring>
 
 namespace simt
@@ -101,6 +103,26 @@ cudaError_t cudaRuntimeGetVersion(int *runtimeVersion)
         return cudaSuccess;
     });
 }
+
+static bool profiler_on;
+
+cudaError_t cudaProfilerStart(void)
+{
+    return call(PLAIN, [&] {
+        profiler_on = true;
+        return cudaSuccess;
+    });
+}
+
+cudaError_t cudaProfilerStop(void)
+{
+    return call(RELEASES, [&] {
+        profiler_on = false;
+        return cudaSuccess;
+    });
+}
+
+int simt_profiler_is_on(void) { return profiler_on; }
 
 size_t simt_objects(void)
 {

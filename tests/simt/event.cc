@@ -13,6 +13,7 @@ struct CUevent_st {
     simt::WorkPtr mark; /* NULL: never recorded, or in a capture */
     std::shared_ptr<simt::Capture> capture;
     std::vector<size_t> tips;
+    bool timed;
 };
 
 using namespace simt;
@@ -29,8 +30,9 @@ static cudaError_t refuse_captured(cudaEvent_t event)
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned int flags)
 {
     return call(PLAIN, [&] {
-        if (!event || flags != cudaEventDisableTiming) return cudaErrorInvalidValue;
-        *event = *events.insert(new CUevent_st{current_device(), nullptr, nullptr, {}}).first;
+        if (!event || (flags != cudaEventDisableTiming && flags != cudaEventDefault)) return cudaErrorInvalidValue;
+        *event =
+            *events.insert(new CUevent_st{current_device(), nullptr, nullptr, {}, flags == cudaEventDefault}).first;
         objects++;
         return cudaSuccess;
     });
@@ -75,6 +77,22 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
         if (const cudaError_t error = refuse_captured(event)) return error;
         if (event->mark) run_until_done(event->mark);
         return fault_of(event->device);
+    });
+}
+
+/* Both must have been made for it, recorded, and passed. */
+cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t end)
+{
+    return call(UNSAFE, [&] {
+        for (const cudaEvent_t event : {start, end}) {
+            if (const cudaError_t error = refuse_captured(event)) return error;
+            if (!event->timed || !event->mark) return cudaErrorInvalidResourceHandle;
+        }
+        if (start->device != end->device) return cudaErrorInvalidResourceHandle;
+        if (const cudaError_t error = fault_of(start->device)) return error;
+        if (!start->mark->done || !end->mark->done) return cudaErrorNotReady;
+        *ms = float(double(end->mark->ns - start->mark->ns) / 1e6);
+        return cudaSuccess;
     });
 }
 

@@ -68,7 +68,7 @@ using namespace simt;
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *nodes, size_t *numNodes)
 {
     return call(PLAIN, [&] {
-        if (!graphs.count(graph) || !numNodes) return cudaErrorInvalidValue;
+        if ((!graphs.count(graph) && !is_being_captured(graph)) || !numNodes) return cudaErrorInvalidValue;
         const size_t n = graph->nodes.size();
         if (nodes)
             for (size_t i = 0; i < *numNodes; i++) nodes[i] = i < n ? &graph->nodes[i] : nullptr;

@@ -8,6 +8,9 @@ namespace simt
 {
 
 bool is_valid(const Capture &);
+/* What a capture under way has so far. */
+CUgraph_st *graph_of(Capture &);
+bool is_being_captured(cudaGraph_t);
 /* Makes the capture invalid, and returns the error. */
 cudaError_t invalidate(const std::shared_ptr<Capture> &, cudaError_t);
 

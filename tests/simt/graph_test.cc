@@ -92,6 +92,33 @@ TEST_F(Graph, RecordsAndReplays)
     }
 }
 
+TEST_F(Graph, ShowsItsNodesWhileItIsCaptured)
+{
+    cudaStreamCaptureStatus status;
+    cudaGraph_t under_way = nullptr;
+    const auto look = [&] {
+        return cudaStreamGetCaptureInfo(stream, &status, nullptr, &under_way, nullptr, nullptr, nullptr);
+    };
+    ASSERT_EQ(look(), cudaSuccess);
+    EXPECT_EQ(status, cudaStreamCaptureStatusNone);
+    EXPECT_EQ(under_way, nullptr);
+    begin();
+    ASSERT_EQ(launch(fill_with_kernel), cudaSuccess);
+    ASSERT_EQ(launch(fill_with_kernel), cudaSuccess);
+    ASSERT_EQ(look(), cudaSuccess);
+    EXPECT_EQ(status, cudaStreamCaptureStatusActive);
+    size_t n = 2;
+    cudaGraphNode_t before[2], after[2];
+    ASSERT_EQ(cudaGraphGetNodes(under_way, before, &n), cudaSuccess);
+    ASSERT_EQ(end(), cudaSuccess);
+    ASSERT_EQ(count_nodes(), 2u);
+    ASSERT_EQ(cudaGraphGetNodes(graph, after, &n), cudaSuccess);
+    EXPECT_EQ(before[0], after[0]);
+    EXPECT_EQ(before[1], after[1]);
+    EXPECT_NE(before[0], before[1]);
+    EXPECT_EQ(cudaGraphGetNodes(under_way, nullptr, &n), cudaErrorInvalidValue) << "that capture is over";
+}
+
 TEST_F(Graph, BranchesWithoutAnEdgeRunInAnyOrder)
 {
     begin();

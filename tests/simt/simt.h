@@ -43,6 +43,9 @@ void simt_set_seed(uint64_t seed);
 enum { SIMT_LAZY, SIMT_EAGER, SIMT_RANDOM };
 void simt_set_streams(int mode);
 
+/* Is the range open that profilers record? */
+int simt_profiler_is_on(void);
+
 /* Memory of each device. */
 void simt_set_memory(size_t bytes);
 

@@ -11,6 +11,7 @@
 #include "random.h"
 #include "simt.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <set>
@@ -89,6 +90,7 @@ static void run_first_of(CUstream_st *stream)
     stream->queue.pop_front();
     if (work->task) run_task(*work->task, stream->device);
     work->done = true;
+    work->ns = std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
     work->after.clear();
 }
 
@@ -157,7 +159,7 @@ cudaError_t submit(CUstream_st *stream, TaskPtr task, std::vector<WorkPtr> after
     if (stream->capture) return capture_task(stream, std::move(task));
     if (const cudaError_t error = forbid_implicit_order(stream)) return error;
     add_implicit_order(stream, after);
-    const WorkPtr work = std::make_shared<Work>(Work{std::move(task), stream, std::move(after), false});
+    const WorkPtr work = std::make_shared<Work>(Work{std::move(task), stream, std::move(after), false, 0});
     stream->queue.push_back(work);
     if (out) *out = work;
     if (mode == SIMT_EAGER) run_until_done(work);

@@ -28,6 +28,7 @@ struct Work {
     CUstream_st *stream;
     std::vector<std::shared_ptr<Work>> after; /* besides what stands before it in the stream */
     bool done;
+    int64_t ns; /* when it was done */
 };
 using WorkPtr = std::shared_ptr<Work>;
 

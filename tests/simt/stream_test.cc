@@ -158,3 +158,25 @@ TEST_F(Stream, EventsBelongToADevice)
     EXPECT_EQ(cudaEventRecord(foreign, stream), cudaErrorInvalidResourceHandle);
     EXPECT_EQ(cudaEventDestroy(foreign), cudaSuccess);
 }
+
+TEST_F(Stream, TimeElapsesBetweenEventsThatWereMadeForIt)
+{
+    cudaEvent_t first = nullptr, last = nullptr;
+    ASSERT_EQ(cudaEventCreateWithFlags(&first, cudaEventDefault), cudaSuccess);
+    ASSERT_EQ(cudaEventCreateWithFlags(&last, cudaEventDefault), cudaSuccess);
+    float ms = -1;
+    ASSERT_EQ(cudaEventRecord(first, stream), cudaSuccess);
+    EXPECT_EQ(cudaEventElapsedTime(&ms, first, last), cudaErrorInvalidResourceHandle) << "one was never recorded";
+    ASSERT_EQ(fill_in(stream, 1), cudaSuccess);
+    ASSERT_EQ(cudaEventRecord(last, stream), cudaSuccess);
+    EXPECT_EQ(cudaEventElapsedTime(&ms, first, last), cudaErrorNotReady);
+    ASSERT_EQ(cudaEventSynchronize(last), cudaSuccess);
+    EXPECT_EQ(cudaEventElapsedTime(&ms, first, last), cudaSuccess);
+    EXPECT_GT(ms, 0);
+    ASSERT_EQ(cudaEventRecord(event, stream), cudaSuccess);
+    ASSERT_EQ(cudaEventSynchronize(event), cudaSuccess);
+    EXPECT_EQ(cudaEventElapsedTime(&ms, first, event), cudaErrorInvalidResourceHandle) << "made without timing";
+    EXPECT_EQ(cudaEventDestroy(first), cudaSuccess);
+    EXPECT_EQ(cudaEventElapsedTime(&ms, first, last), cudaErrorInvalidResourceHandle);
+    EXPECT_EQ(cudaEventDestroy(last), cudaSuccess);
+}

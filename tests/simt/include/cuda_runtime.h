@@ -23,6 +23,9 @@
 #define __forceinline__ inline __attribute__((always_inline))
 #define __align__(bytes) __attribute__((aligned(bytes)))
 
+/* Of a thread that sleeps nothing is seen. */
+inline void __nanosleep(unsigned) {}
+
 #define SIMT_HIDDEN __attribute__((visibility("hidden")))
 extern SIMT_HIDDEN uint3 threadIdx, blockIdx;
 extern SIMT_HIDDEN dim3 blockDim, gridDim;
