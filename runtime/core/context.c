@@ -7,6 +7,7 @@
 #include "ops/custom.h"
 #include "ops/random.h"
 #include "profile/profile.h"
+#include "profile/span.h"
 #include "program/program.h"
 #include "tape/tape.h"
 
@@ -191,6 +192,7 @@ ct_status ct_create(const ct_config *config, ct_context **out)
     if (!status) status = check_config(ctx);
     if (!hooks) ctx->config.host_alloc = NULL, ctx->config.host_free = NULL;
     if (!status) status = ct_device_open(ctx);
+    if (!status) ct_span_open(ctx);
     if (!status) status = ct_pool_open(ctx);
     if (!status) status = ct_tensors_open(ctx);
     if (!status) status = ct_tape_open(ctx);
@@ -205,6 +207,7 @@ void ct_destroy(ct_context *ctx)
     if (!ctx) return;
     if (ctx->device) ctx->device->wait(ctx->device);
     ctx->open = false;
+    ct_span_close(ctx);
     ct_profile_close(ctx);
     ct_programs_close(ctx);
     ct_tape_close(ctx);

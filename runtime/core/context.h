@@ -54,6 +54,9 @@ struct ct_context {
     struct ct_custom_ops *custom_ops; /* ops/custom.h; NULL: none */
     struct ct_profile *profile;       /* profile/profile.h; NULL until it is first wanted */
     bool watched;                     /* by a tool or a profile: profile/span.h           */
+    struct ct_marks *marks;           /* what a tool is told of launches; NULL: there is none */
+    int64_t step_began;               /* as a span: when; 0: it did not                   */
+    uint64_t step_range;              /* ... and the tool's range                         */
     /* Gives up something cached when the pool is out; false: there is nothing left. */
     bool (*make_room)(ct_context *);
 

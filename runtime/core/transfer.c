@@ -3,6 +3,7 @@
 #include "core/advice.h"
 #include "core/tensor.h"
 #include "device/device.h"
+#include "profile/span.h"
 #include "program/program.h"
 #include "tape/tape.h"
 
@@ -32,7 +33,9 @@ ct_status ct_write(ct_context *ctx, ct_tensor tensor, const void *src, size_t by
     if (bytes != size || (!src && size))
         return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_write: %s %s wants %zu bytes; got %zu%s", ct_ref_text(ctx, ref),
                        ct_dtype_name(leaf->value.shape.dtype), size, bytes, src ? "" : " from NULL");
+    const int64_t began = ct_span_begin(ctx, CT_SPAN_WRITE, (int64_t)bytes);
     status = ctx->device->upload(ctx->device, leaf->value.data, src, bytes);
+    ct_span_end(ctx, CT_SPAN_WRITE, (int64_t)bytes, began);
     if (status) return ct_fault(ctx, "ct_write", status);
     ct_leaf_written(leaf, "ct_write");
     leaf->told = false; /* what is there now is news */
@@ -54,6 +57,14 @@ static ct_status settle(ct_context *ctx, const char *call, ct_tensor tensor, ct_
     return CT_OK;
 }
 
+static ct_status download(ct_context *ctx, const char *call, void *to, const void *from, size_t bytes)
+{
+    const int64_t began = ct_span_begin(ctx, CT_SPAN_READ, (int64_t)bytes);
+    const ct_status status = ctx->device->download(ctx->device, to, from, bytes);
+    ct_span_end(ctx, CT_SPAN_READ, (int64_t)bytes, began);
+    return ct_waited(ctx, call, status);
+}
+
 ct_status ct_read(ct_context *ctx, ct_tensor tensor, void *dst, size_t bytes)
 {
     ct_ref ref;
@@ -65,7 +76,7 @@ ct_status ct_read(ct_context *ctx, ct_tensor tensor, void *dst, size_t bytes)
         return ct_fail(ctx, CT_ERR_ARGUMENT, "ct_read: %s %s has %zu bytes; asked for %zu%s", ct_ref_text(ctx, ref),
                        ct_dtype_name(v->shape.dtype), size, bytes, dst ? "" : " into NULL");
     ct_advice_read(ctx);
-    return ct_waited(ctx, "ct_read", ctx->device->download(ctx->device, dst, v->data, bytes));
+    return download(ctx, "ct_read", dst, v->data, bytes);
 }
 
 static double load_as_double(int32_t dtype, const void *from)
@@ -91,8 +102,7 @@ double ct_item(ct_context *ctx, ct_tensor tensor)
     }
     ct_advice_read(ctx);
     _Alignas(8) char element[8] = {0};
-    const size_t bytes = ct_dtype_bytes(v->shape.dtype);
-    if (ct_waited(ctx, "ct_item", ctx->device->download(ctx->device, element, v->data, bytes))) return NAN;
+    if (download(ctx, "ct_item", element, v->data, ct_dtype_bytes(v->shape.dtype))) return NAN;
     return load_as_double(v->shape.dtype, element);
 }
 

@@ -8,6 +8,7 @@
 #include "cpu/cpu.h"
 #include "device/device.h"
 #include "device/threads.h"
+#include "profile/nvtx.h"
 
 #include <sched.h>
 #include <stdatomic.h>
@@ -226,8 +227,13 @@ static ct_status play(ct_device *device, ct_code *code, int64_t n, const ct_scal
     const int library_threads = set_library_threads(1);
     device->launches += n * (int64_t)code->n_launches;
     ct_status status = CT_OK;
+    const ct_marks *marks = device->marks;
     for (; n > 0; n--)
-        for (uint32_t i = 0; !status && i < code->n_launches; i++) status = run_launch(cpu, code, i);
+        for (uint32_t i = 0; !status && i < code->n_launches; i++) {
+            if (marks) marks->begin(marks->user, code, i);
+            status = run_launch(cpu, code, i);
+            if (marks) marks->end(marks->user);
+        }
     set_library_threads(library_threads);
     return status;
 }
@@ -282,7 +288,13 @@ static ct_status wait_for(ct_device *device)
 
 /* ---- open and close ----------------------------------------------------------------------------------- */
 
-static void start_thread(void) { set_library_threads(1); }
+static void start_thread(int number)
+{
+    set_library_threads(1);
+    char name[32];
+    snprintf(name, sizeof name, "cutape worker %d", number);
+    ct_nvtx_name_thread(name);
+}
 
 static void close_device(ct_device *device)
 {

@@ -57,7 +57,7 @@ typedef struct ct_launch_time {
     int64_t begin, end;      /* on the device, as its events tell; the host's own where it does the work     */
 } ct_launch_time;
 
-/* What the core wants to be told of launches that are made one by one: in a play that is timed, or captured. */
+/* What the core wants to be told of launches that are made one by one, or captured. */
 typedef struct ct_marks {
     void (*begin)(void *user, const ct_code *, uint32_t launch);
     void (*end)(void *user);
@@ -81,7 +81,7 @@ struct ct_device {
     size_t ticket_bytes;   /* zeroed device memory wanted for every launch */
     int64_t launches;      /* handed to the device so far: kernels, and graphs as one         */
     int64_t failed;        /* the launch that could not be made, by index; -1: the failure was another */
-    const ct_marks *marks; /* NULL: no tool looks on */
+    const ct_marks *marks; /* of what is played now; NULL: no tool looks on */
     void (*close)(ct_device *);
     ct_status (*alloc)(ct_device *, size_t bytes, void **out); /* aligned to 256 bytes, contents undefined */
     void (*free)(ct_device *, void *);

@@ -31,10 +31,10 @@ struct ct_threads {
     atomic_uint wake; /* futex word: changes with every job that finds sleepers */
     atomic_uint sleepers;
     atomic_bool stop;
-    atomic_int started;
+    atomic_int numbered, started;
     void (*task)(void *, uint32_t);
     void *arg;
-    void (*on_start)(void);
+    void (*on_start)(int number);
     int n; /* threads of our own */
     pthread_t *threads;
 };
@@ -86,7 +86,7 @@ static void wake_sleepers(ct_threads *t)
 static void *run(void *arg)
 {
     ct_threads *t = arg;
-    if (t->on_start) t->on_start();
+    if (t->on_start) t->on_start(atomic_fetch_add(&t->numbered, 1) + 1);
     atomic_fetch_add(&t->started, 1);
     int idle = 0;
     while (!atomic_load_explicit(&t->stop, memory_order_relaxed)) {
@@ -100,7 +100,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-ct_threads *ct_threads_open(ct_context *ctx, int n, void (*on_start)(void))
+ct_threads *ct_threads_open(ct_context *ctx, int n, void (*on_start)(int number))
 {
     ct_threads *t = ct_alloc(ctx, sizeof *t);
     pthread_t *threads = ct_alloc(ctx, (size_t)n * sizeof *threads);

@@ -5,6 +5,8 @@
  */
 #include "profile/profile.h"
 
+#include "profile/span.h"
+
 #include <string.h>
 #include <time.h>
 
@@ -196,6 +198,7 @@ ct_status ct_profile_begin(ct_context *ctx)
     status = ctx->device->capture_range(ctx->device, true);
     if (status) return ct_report(ctx, status, "ct_profile_begin: %s", ctx->device->message);
     ctx->profile->collecting = true;
+    ct_span_profile(ctx);
     ctx->profile->begin = now();
     return CT_OK;
 }
@@ -205,6 +208,7 @@ static void stop(ct_context *ctx)
     ct_profile *p = ctx->profile;
     p->end = now();
     p->collecting = false;
+    ct_span_profile(ctx);
     p->collected = true;
     p->pool_bytes = (size_t)ctx->stats.pool_in_use;
     find_nodes(ctx);

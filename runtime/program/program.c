@@ -4,6 +4,7 @@
 #include "core/advice.h"
 #include "core/pool.h"
 #include "profile/profile.h"
+#include "profile/span.h"
 #include "program/anomaly.h"
 
 #include <stdio.h>
@@ -312,7 +313,11 @@ ct_status ct_program_get(ct_context *ctx, bool final, ct_program **out)
         return CT_OK;
     }
     ct_status status = note_miss(ctx);
-    return status ? status : compile(ctx, final, hash, out);
+    if (status) return status;
+    const int64_t number = ctx->stats.compiles + 1, began = ct_span_begin(ctx, CT_SPAN_COMPILE, number);
+    status = compile(ctx, final, hash, out);
+    ct_span_end(ctx, CT_SPAN_COMPILE, number, began);
+    return status;
 }
 
 /* ---- play ------------------------------------------------------------------------------------------ */
@@ -388,7 +393,10 @@ static ct_status play_failed(ct_context *ctx, const ct_program *p, ct_status sta
 
 ct_status ct_program_play_launch(ct_context *ctx, ct_program *p, uint32_t i)
 {
+    const ct_marks *marks = ctx->device->marks;
+    if (marks) marks->begin(marks->user, &p->code, i);
     const ct_status status = ctx->device->play_launch(ctx->device, &p->code, i);
+    if (marks) marks->end(marks->user);
     return status ? play_failed(ctx, p, status) : CT_OK;
 }
 
@@ -424,7 +432,7 @@ static void publish_kept(ct_context *ctx, const ct_program *p)
     }
 }
 
-ct_status ct_program_play(ct_context *ctx, ct_program *p)
+static ct_status play(ct_context *ctx, ct_program *p)
 {
     const ct_tape *t = ctx->tape;
     uint32_t changes = 0;
@@ -440,6 +448,14 @@ ct_status ct_program_play(ct_context *ctx, ct_program *p)
     if (status) return status;
     if (!p->plan.final) publish_kept(ctx, p);
     return CT_OK;
+}
+
+ct_status ct_program_play(ct_context *ctx, ct_program *p)
+{
+    const int64_t began = ct_span_begin(ctx, CT_SPAN_PLAY, p->number);
+    const ct_status status = play(ctx, p);
+    ct_span_end(ctx, CT_SPAN_PLAY, p->number, began);
+    return status;
 }
 
 ct_status ct_program_replay(ct_context *ctx, ct_program *p, int64_t n, int64_t *played)

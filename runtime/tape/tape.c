@@ -6,6 +6,7 @@
 #include "device/device.h"
 #include "ops/op.h"
 #include "ops/random.h"
+#include "profile/span.h"
 #include "program/program.h"
 
 #include <stdio.h>
@@ -118,7 +119,10 @@ static ct_record *append(ct_context *ctx, const ct_entry *e)
         ct_fail(ctx, CT_ERR_MEMORY, "%s: out of host memory at %zu records", ct_op_of(ctx, e->op)->name, t->n_records);
         return NULL;
     }
-    if (t->n_records == 0) forget_names(ctx); /* those of the last step, which could be replayed until now */
+    if (t->n_records == 0) {
+        forget_names(ctx); /* those of the last step, which could be replayed until now */
+        ct_span_step_begin(ctx);
+    }
     ct_record *r = &t->records[t->n_records];
     const bool hooked = t->hooked != CT_REF_NONE;
     *r = (ct_record){.op = e->op,
@@ -307,6 +311,7 @@ static void next_segment(ct_context *ctx)
 static void next_step(ct_context *ctx)
 {
     ct_tape *t = ctx->tape;
+    ct_span_step_end(ctx);
     t->step++;
     t->n_values = t->n_records = t->n_operands = t->n_attrs = t->n_scalars = 0;
     t->random_records = 0;
@@ -423,7 +428,9 @@ ct_status ct_replay(ct_context *ctx, int64_t n)
     if (n == 0) return CT_OK;
     ct_advice_replayed(ctx, n);
     int64_t played;
+    const int64_t began = ct_span_begin(ctx, CT_SPAN_REPLAY, n);
     status = ct_program_replay(ctx, t->last, n, &played);
+    ct_span_end(ctx, CT_SPAN_REPLAY, n, began);
     for (ct_mirror *m = ctx->mirrors; m; m = m->next) m->replayed(m, played);
     return status;
 }
@@ -434,5 +441,8 @@ ct_status ct_synchronize(ct_context *ctx)
     if (status) return status;
     status = ct_flush_open(ctx, "ct_synchronize");
     if (status) return status;
-    return ct_waited(ctx, "ct_synchronize", ctx->device->wait(ctx->device));
+    const int64_t began = ct_span_begin(ctx, CT_SPAN_WAIT, 0);
+    status = ctx->device->wait(ctx->device);
+    ct_span_end(ctx, CT_SPAN_WAIT, 0, began);
+    return ct_waited(ctx, "ct_synchronize", status);
 }

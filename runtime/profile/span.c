@@ -1,0 +1,134 @@
+/* Spans: to the tool that looks on as NVTX ranges, and to the profile. See span.h. */
+#include "profile/span.h"
+
+#include "ops/op.h"
+#include "profile/describe.h"
+#include "profile/nvtx.h"
+#include "profile/profile.h"
+
+#include <stdio.h>
+#include <time.h>
+
+static const struct {
+    const char *name;
+    uint8_t track; /* of the profile */
+} kinds[CT_SPAN_KINDS] = {
+    [CT_SPAN_REPLAY] = {"replay", CT_TRACK_HOST},   [CT_SPAN_PLAY] = {"play", CT_TRACK_HOST},
+    [CT_SPAN_COMPILE] = {"compile", CT_TRACK_HOST}, [CT_SPAN_WRITE] = {"write", CT_TRACK_COPIES},
+    [CT_SPAN_READ] = {"read", CT_TRACK_COPIES},     [CT_SPAN_WAIT] = {"wait", CT_TRACK_HOST},
+};
+
+static int64_t now(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static bool told(const ct_context *ctx) { return ctx->marks != NULL; }
+
+/* ---- launches ------------------------------------------------------------------------------------ */
+
+static const ct_program *program_of(const ct_code *code)
+{
+    return (const ct_program *)((const char *)code - offsetof(ct_program, code));
+}
+
+/* What the record makes, or the first that it writes. */
+static const ct_shape *shape_of(const ct_plan *plan, const ct_plan_record *r)
+{
+    const ct_plan_operand *operands = &plan->operands[r->operand];
+    for (uint32_t i = r->n_out ? r->n_in : 0; i < r->n_in + r->n_out; i++)
+        if (operands[i].value != CT_NO_VALUE && (operands[i].access & CT_WRITE))
+            return &plan->values[operands[i].value].shape;
+    return NULL;
+}
+
+static void begin_launch(void *user, const ct_code *code, uint32_t launch)
+{
+    ct_context *ctx = user;
+    const ct_program *program = program_of(code);
+    const uint32_t k = code->launches[launch].record;
+    const ct_plan_record *r = &program->plan.records[k];
+    const ct_shape *shape = shape_of(&program->plan, r);
+    ct_nvtx_record record = {
+        .record = (uint32_t)ctx->tape->first_record + k, .program = program->number, .launch = launch};
+    if (shape) {
+        snprintf(record.dtype, sizeof record.dtype, "%s", ct_dtype_name(shape->dtype));
+        snprintf(record.shape, sizeof record.shape, "%s", ct_shape_text(ctx, shape));
+    }
+    char text[CT_LABEL_BYTES];
+    const bool backward = r->phase == CT_PHASE_BACKWARD;
+    if (backward) ct_record_label(ctx, record.record, text, sizeof text);
+    ct_nvtx_push_record(r->phase, r->op, ct_plan_op(&program->plan, r)->name, backward ? text : NULL, &record);
+}
+
+static void end_launch(void *user)
+{
+    (void)user;
+    ct_nvtx_pop();
+}
+
+/* Launches of a program are told of while it plays. A replay is one range: a device without streams plays it
+ * launch by launch even so; what others capture on the way is news. */
+static void mark_launches(ct_context *ctx, ct_span_kind kind)
+{
+    const bool replays = kind == CT_SPAN_REPLAY && (ctx->device->stream || ct_profiling(ctx));
+    if (kind == CT_SPAN_PLAY || replays) ctx->device->marks = ctx->marks;
+}
+
+/* ---- spans ----------------------------------------------------------------------------------------- */
+
+int64_t ct_span_begin_slow(ct_context *ctx, ct_span_kind kind, int64_t number)
+{
+    if (told(ctx)) ct_nvtx_push(kinds[kind].name, number);
+    mark_launches(ctx, kind);
+    return now();
+}
+
+void ct_span_end_slow(ct_context *ctx, ct_span_kind kind, int64_t number, int64_t began)
+{
+    const uint8_t track = kinds[kind].track;
+    if (ct_profiling(ctx))
+        ct_profile_note(ctx, track, kinds[kind].name, began, now(), track == CT_TRACK_COPIES ? number : 0);
+    if (kind == CT_SPAN_PLAY || kind == CT_SPAN_REPLAY) ctx->device->marks = NULL;
+    if (told(ctx)) ct_nvtx_pop();
+}
+
+void ct_span_step_begin(ct_context *ctx)
+{
+    if (!ctx->watched) return;
+    ctx->step_began = now();
+    if (told(ctx)) ctx->step_range = ct_nvtx_start("step", ctx->tape->step);
+}
+
+void ct_span_step_end(ct_context *ctx)
+{
+    if (!ctx->step_began) return;
+    if (ct_profiling(ctx)) {
+        const int64_t first = ctx->profile->begin; /* of a step that had begun before the profile, its part */
+        ct_profile_note(ctx, CT_TRACK_HOST, "step", ctx->step_began < first ? first : ctx->step_began, now(), 0);
+    }
+    if (told(ctx)) ct_nvtx_end(ctx->step_range);
+    ctx->step_began = 0;
+}
+
+void ct_span_open(ct_context *ctx)
+{
+    if (!ct_nvtx_attached()) return;
+    ctx->marks = ct_alloc(ctx, sizeof *ctx->marks);
+    if (!ctx->marks) return;
+    *ctx->marks = (ct_marks){.begin = begin_launch, .end = end_launch, .user = ctx};
+    ctx->watched = true;
+    ct_nvtx_name_thread("cutape");
+}
+
+void ct_span_close(ct_context *ctx)
+{
+    ct_span_step_end(ctx);
+    ctx->watched = false;
+    ct_free(ctx, ctx->marks);
+    ctx->marks = NULL;
+}
+
+void ct_span_profile(ct_context *ctx) { ctx->watched = told(ctx) || ct_profiling(ctx); }
