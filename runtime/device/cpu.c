@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "cpu/cpu.h"
+#include "core/clock.h"
 #include "device/device.h"
 #include "device/threads.h"
 #include "profile/nvtx.h"
@@ -15,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #ifdef CT_HAVE_ONEDNN
 #include <omp.h>
@@ -247,13 +247,6 @@ static ct_status play_launch(ct_device *device, ct_code *code, uint32_t i)
     return status;
 }
 
-static int64_t now(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 static ct_status play_timed(ct_device *device, ct_code *code, ct_launch_time *times)
 {
     cpu_device *cpu = (cpu_device *)device;
@@ -263,9 +256,9 @@ static ct_status play_timed(ct_device *device, ct_code *code, ct_launch_time *ti
     for (uint32_t i = 0; !status && i < code->n_launches; i++) {
         ct_launch_time *t = &times[i];
         if (marks) marks->begin(marks->user, code, i);
-        t->asked = t->begin = now();
+        t->asked = t->begin = ct_now_ns();
         status = run_launch(cpu, code, i);
-        t->returned = t->end = now();
+        t->returned = t->end = ct_now_ns();
         if (marks) marks->end(marks->user);
         device->launches++;
     }

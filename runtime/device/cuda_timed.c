@@ -4,21 +4,14 @@
 #define _GNU_SOURCE
 #include "cuda/cuda.h"
 
+#include "core/clock.h"
 #include "device/cuda.h"
 
 #include <cuda_profiler_api.h>
 #include <dlfcn.h>
 #include <string.h>
-#include <time.h>
 
 /* ---- times ---------------------------------------------------------------------------------------- */
-
-static int64_t now(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 /* They stay for the next play. */
 static ct_status make_events(cuda_device *d, uint32_t n)
@@ -45,10 +38,10 @@ void ct_cuda_timed_close(cuda_device *d)
 static ct_status mark_base(cuda_device *d, int64_t *ns)
 {
     CT_TRY(d, cudaStreamSynchronize(d->stream));
-    const int64_t before = now();
+    const int64_t before = ct_now_ns();
     CT_TRY(d, cudaEventRecord(d->events[0], d->stream));
     CT_TRY(d, cudaEventSynchronize(d->events[0]));
-    *ns = before + (now() - before) / 2;
+    *ns = before + (ct_now_ns() - before) / 2;
     return CT_OK;
 }
 
@@ -67,9 +60,9 @@ static ct_status hold(cuda_device *d, uint32_t launches)
 static ct_status time_launch(cuda_device *d, ct_code *code, uint32_t i, ct_launch_time *time)
 {
     CT_TRY(d, cudaEventRecord(d->events[2 * i + 1], d->stream));
-    time->asked = now();
+    time->asked = ct_now_ns();
     const ct_status status = ct_cuda_play_launch(d, code, i);
-    time->returned = now();
+    time->returned = ct_now_ns();
     if (status) return status;
     CT_TRY(d, cudaEventRecord(d->events[2 * i + 2], d->stream));
     return CT_OK;

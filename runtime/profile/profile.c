@@ -5,17 +5,10 @@
  */
 #include "profile/profile.h"
 
+#include "core/clock.h"
 #include "profile/span.h"
 
 #include <string.h>
-#include <time.h>
-
-static int64_t now(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 /* ---- its life -------------------------------------------------------------------------------------- */
 
@@ -199,14 +192,14 @@ ct_status ct_profile_begin(ct_context *ctx)
     if (status) return ct_report(ctx, status, "ct_profile_begin: %s", ctx->device->message);
     ctx->profile->collecting = true;
     ct_span_profile(ctx);
-    ctx->profile->begin = now();
+    ctx->profile->begin = ct_now_ns();
     return CT_OK;
 }
 
 static void stop(ct_context *ctx)
 {
     ct_profile *p = ctx->profile;
-    p->end = now();
+    p->end = ct_now_ns();
     p->collecting = false;
     ct_span_profile(ctx);
     p->collected = true;

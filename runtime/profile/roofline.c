@@ -6,8 +6,9 @@
  */
 #include "profile/profile.h"
 
+#include "core/clock.h"
+
 #include <math.h>
-#include <time.h>
 
 /* ---- measuring ------------------------------------------------------------------------------------- */
 
@@ -15,13 +16,6 @@
 #define LEAST_TIMED_NS 1e6 /* by as many plays as that takes: clocks and launches cost    */
 #define TIMED_NS 3e6       /* of a size, in all                                           */
 #define OPERAND_ALIGN 256
-
-static double now_ns(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
 
 static bool play(ct_device *device, ct_code *code, int64_t n)
 {
@@ -35,9 +29,9 @@ static double time_of_play(ct_device *device, ct_code *code)
     if (!play(device, code, 1)) return 0;
     int64_t n = 1;
     for (double spent = 0, ns; spent < TIMED_NS; spent += ns) {
-        const double begin = now_ns();
+        const int64_t begin = ct_now_ns();
         if (!play(device, code, n)) return 0;
-        ns = now_ns() - begin;
+        ns = (double)(ct_now_ns() - begin);
         if (ns / (double)n < best) best = ns / (double)n;
         if (ns < LEAST_TIMED_NS) n *= 2;
     }

@@ -1,13 +1,13 @@
 /* Spans: to the tool that looks on as NVTX ranges, and to the profile. See span.h. */
 #include "profile/span.h"
 
+#include "core/clock.h"
 #include "ops/op.h"
 #include "profile/describe.h"
 #include "profile/nvtx.h"
 #include "profile/profile.h"
 
 #include <stdio.h>
-#include <time.h>
 
 static const struct {
     const char *name;
@@ -17,13 +17,6 @@ static const struct {
     [CT_SPAN_COMPILE] = {"compile", CT_TRACK_HOST}, [CT_SPAN_WRITE] = {"write", CT_TRACK_COPIES},
     [CT_SPAN_READ] = {"read", CT_TRACK_COPIES},     [CT_SPAN_WAIT] = {"wait", CT_TRACK_HOST},
 };
-
-static int64_t now(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static bool told(const ct_context *ctx) { return ctx->marks != NULL; }
 
@@ -83,14 +76,14 @@ int64_t ct_span_begin_slow(ct_context *ctx, ct_span_kind kind, int64_t number)
 {
     if (told(ctx)) ct_nvtx_push(kinds[kind].name, number);
     mark_launches(ctx, kind);
-    return now();
+    return ct_now_ns();
 }
 
 void ct_span_end_slow(ct_context *ctx, ct_span_kind kind, int64_t number, int64_t began)
 {
     const uint8_t track = kinds[kind].track;
     if (ct_profiling(ctx))
-        ct_profile_note(ctx, track, kinds[kind].name, began, now(), track == CT_TRACK_COPIES ? number : 0);
+        ct_profile_note(ctx, track, kinds[kind].name, began, ct_now_ns(), track == CT_TRACK_COPIES ? number : 0);
     if (kind == CT_SPAN_PLAY || kind == CT_SPAN_REPLAY) ctx->device->marks = NULL;
     if (told(ctx)) ct_nvtx_pop();
 }
@@ -98,7 +91,7 @@ void ct_span_end_slow(ct_context *ctx, ct_span_kind kind, int64_t number, int64_
 void ct_span_step_begin(ct_context *ctx)
 {
     if (!ctx->watched) return;
-    ctx->step_began = now();
+    ctx->step_began = ct_now_ns();
     if (told(ctx)) ctx->step_range = ct_nvtx_start("step", ctx->tape->step);
 }
 
@@ -107,7 +100,7 @@ void ct_span_step_end(ct_context *ctx)
     if (!ctx->step_began) return;
     if (ct_profiling(ctx)) {
         const int64_t first = ctx->profile->begin; /* of a step that had begun before the profile, its part */
-        ct_profile_note(ctx, CT_TRACK_HOST, "step", ctx->step_began < first ? first : ctx->step_began, now(), 0);
+        ct_profile_note(ctx, CT_TRACK_HOST, "step", ctx->step_began < first ? first : ctx->step_began, ct_now_ns(), 0);
     }
     if (told(ctx)) ct_nvtx_end(ctx->step_range);
     ctx->step_began = 0;
