@@ -226,6 +226,7 @@ static ct_status open_stream(cuda_device *d, void *given)
     const cudaError_t state = cudaStreamQuery(d->stream);
     if (state != cudaSuccess && state != cudaErrorNotReady) return ct_cuda_failed(d, "ct_config.stream", state);
     d->base.stream = d->stream;
+    ct_cuda_name_streams(d);
     return CT_OK;
 }
 

@@ -65,6 +65,9 @@ cudaError_t ct_cuda_launch_kernel(const void *function, void *argument, uint32_t
 /* Any kernel, for the first time: tells whether there is code for this card. */
 ct_status ct_cuda_try_kernel(cuda_device *);
 
+/* In cuda_names.c: tells the tool that looks on, if there is one. */
+void ct_cuda_name_streams(const cuda_device *);
+
 /* In cuda_timed.c; with the device current. */
 ct_status ct_cuda_play_timed(cuda_device *, ct_code *, ct_launch_time *);
 ct_status ct_cuda_capture_range(cuda_device *, bool open);

@@ -102,9 +102,7 @@ static ct_ref ref_of(const ct_context *ctx, const ct_plan *plan, uint32_t value)
     return value < plan->n_externals ? t->externals[value] : (ct_ref)(t->first_value + value - plan->n_externals);
 }
 
-/* What a record makes, or the leaf that this is stored into; or the first that it writes: an optimizer's first
- * parameter. `n`: how many of that kind there are. */
-static ct_ref written_by(ct_context *ctx, const ct_plan *plan, const ct_plan_record *r, uint32_t *n)
+ct_ref ct_record_written(ct_context *ctx, const ct_plan *plan, const ct_plan_record *r, uint32_t *n)
 {
     *n = 1;
     if (r->n_out) {
@@ -130,7 +128,7 @@ static void say_written(ct_context *ctx, const ct_plan *plan, const ct_plan_reco
                         ct_profile_row *row)
 {
     uint32_t n;
-    const ct_ref ref = written_by(ctx, plan, r, &n);
+    const ct_ref ref = ct_record_written(ctx, plan, r, &n);
     row->tensor = row->shape = "";
     if (ref == CT_REF_NONE) return;
     ct_say_name(ctx, text, ref);

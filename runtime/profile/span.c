@@ -27,33 +27,25 @@ static const ct_program *program_of(const ct_code *code)
     return (const ct_program *)((const char *)code - offsetof(ct_program, code));
 }
 
-/* What the record makes, or the first that it writes. */
-static const ct_shape *shape_of(const ct_plan *plan, const ct_plan_record *r)
-{
-    const ct_plan_operand *operands = &plan->operands[r->operand];
-    for (uint32_t i = r->n_out ? r->n_in : 0; i < r->n_in + r->n_out; i++)
-        if (operands[i].value != CT_NO_VALUE && (operands[i].access & CT_WRITE))
-            return &plan->values[operands[i].value].shape;
-    return NULL;
-}
-
 static void begin_launch(void *user, const ct_code *code, uint32_t launch)
 {
     ct_context *ctx = user;
     const ct_program *program = program_of(code);
     const uint32_t k = code->launches[launch].record;
     const ct_plan_record *r = &program->plan.records[k];
-    const ct_shape *shape = shape_of(&program->plan, r);
+    uint32_t n;
+    const ct_ref written = ct_record_written(ctx, &program->plan, r, &n);
     ct_nvtx_record record = {
         .record = (uint32_t)ctx->tape->first_record + k, .program = program->number, .launch = launch};
-    if (shape) {
+    if (written != CT_REF_NONE) {
+        const ct_shape *shape = &ct_value_at(ctx, written)->shape;
         snprintf(record.dtype, sizeof record.dtype, "%s", ct_dtype_name(shape->dtype));
         snprintf(record.shape, sizeof record.shape, "%s", ct_shape_text(ctx, shape));
     }
     char text[CT_LABEL_BYTES];
-    const bool backward = r->phase == CT_PHASE_BACKWARD;
-    if (backward) ct_record_label(ctx, record.record, text, sizeof text);
-    ct_nvtx_push_record(r->phase, r->op, ct_plan_op(&program->plan, r)->name, backward ? text : NULL, &record);
+    const bool derived = ct_source_record(ctx->tape, &ctx->tape->records[record.record]) != CT_NO_RECORD;
+    if (derived) ct_record_label(ctx, record.record, text, sizeof text);
+    ct_nvtx_push_record(r->phase, r->op, ct_plan_op(&program->plan, r)->name, derived ? text : NULL, &record);
 }
 
 static void end_launch(void *user)

@@ -82,3 +82,5 @@ size_t view_alive(ct_context *ctx, size_t program, uint32_t record)
 {
     return ctx->profile->programs[program].alive[record];
 }
+
+bool view_watched(const ct_context *ctx) { return ctx->watched || ctx->marks || ctx->device->marks; }

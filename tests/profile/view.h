@@ -53,6 +53,9 @@ view_value view_value_at(ct_context *, size_t program, size_t i);
 /* Bytes alive at a record, counted from the program's first. */
 size_t view_alive(ct_context *, size_t program, uint32_t record);
 
+/* Does a tool look on, or a profile? */
+bool view_watched(const ct_context *);
+
 #ifdef __cplusplus
 }
 #endif
