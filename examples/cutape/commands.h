@@ -6,6 +6,7 @@
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 int command_train(int argc, char **argv);
+int command_profile(int argc, char **argv);
 int command_info(int argc, char **argv);
 
 #endif

@@ -12,6 +12,7 @@ static const struct {
     const char *help;
 } commands[] = {
     {"train", command_train, "train a network on Fashion-MNIST, IDX or CSV files, or generated data"},
+    {"profile", command_profile, "profile the steps of such a training: where their time goes"},
     {"info", command_info, "show the version and the devices found"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

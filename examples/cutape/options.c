@@ -1,5 +1,5 @@
-/* The options of `cutape train`, each said once, in one table: name, value, range and help. Parsing walks the
- * arguments along that table; a second table says which options need which others. */
+/* The options of `cutape train` and `cutape profile`, each said once, in one table: name, value, range, help, and
+ * whose it is. Parsing walks the arguments along that table; a second table says which options need which others. */
 #include "options.h"
 
 #include <cutape/cutape.h>
@@ -29,6 +29,9 @@ static const choice optimizer_choices[] = {
     {"sgd", OPTIMIZER_SGD}, {"adam", OPTIMIZER_ADAM}, {"adamw", OPTIMIZER_ADAMW}, {0}};
 static const choice schedule_choices[] = {
     {"constant", SCHEDULE_CONSTANT}, {"cosine", SCHEDULE_COSINE}, {"step", SCHEDULE_STEP}, {0}};
+static const choice sort_choices[] = {
+    {"time", CT_PROFILE_BY_TIME},   {"record", CT_PROFILE_BY_RECORD},     {"op", CT_PROFILE_BY_OP},
+    {"phase", CT_PROFILE_BY_PHASE}, {"roofline", CT_PROFILE_BY_ROOFLINE}, {0}};
 static const choice device_choices[] = {
     {"auto", CT_DEVICE_AUTO}, {"cpu", CT_DEVICE_CPU}, {"cuda", CT_DEVICE_CUDA}, {0}};
 
@@ -38,7 +41,7 @@ static const choice device_choices[] = {
 enum {
     DATA, DATA_DIR, IMAGES, LABELS, TEST_IMAGES, TEST_LABELS, CSV, TARGET, REGRESSION, TEST_CSV,
     WIDTHS, ACTIVATION, DROPOUT, OPTIMIZER, LR, LR_MIN, MOMENTUM, WEIGHT_DECAY, SCHEDULE, CLIP,
-    BATCH, EPOCHS, SEED, DEVICE, THREADS, OUTPUT, DOT, HELP, N_OPTIONS
+    BATCH, EPOCHS, SEED, STEPS, WARMUP, REPLAYS, SORT, TABLE, TRACE, HTML, DEVICE, THREADS, OUTPUT, DOT, HELP, N_OPTIONS
 };
 /* clang-format on */
 
@@ -53,80 +56,111 @@ typedef struct option {
     const choice *choices;
     const char *takes; /* "--lr takes ..." */
     const char *help;
+    options_command only; /* the command that takes it; OPTIONS_OF_ALL: each does */
 } option;
 
 /* clang-format off */
 #define FIELD(name) offsetof(train_options, name)
-#define FILE_OPTION(name, field, help) {name, "FILE", TEXT, FIELD(field), 0, 0, NULL, "a file name", help}
-#define CHOICE_OPTION(name, field, choices, help) \
-    {name, "WHICH", CHOICE, FIELD(field), 0, 0, choices, NULL, help}
+#define FILE_OPTION(name, field, help, only) {name, "FILE", TEXT, FIELD(field), 0, 0, NULL, "a file name", help, only}
+#define CHOICE_OPTION(name, field, choices, help, only) \
+    {name, "WHICH", CHOICE, FIELD(field), 0, 0, choices, NULL, help, only}
 /* clang-format on */
 
 static const option table[N_OPTIONS] = {
-    [DATA] = CHOICE_OPTION("--data", data, data_choices, "fashion-mnist, spirals (made here), idx or csv"),
+    [DATA] =
+        CHOICE_OPTION("--data", data, data_choices, "fashion-mnist, spirals (made here), idx or csv", OPTIONS_OF_ALL),
     [DATA_DIR] = {"--data-dir", "DIR", TEXT, FIELD(data_dir), 0, 0, NULL, "a folder",
-                  "where fashion-mnist lies (/usr/share/datasets/fashion-mnist)"},
-    [IMAGES] = FILE_OPTION("--images", images, "IDX file to train on, plain or .gz"),
-    [LABELS] = FILE_OPTION("--labels", labels, "its labels"),
-    [TEST_IMAGES] = FILE_OPTION("--test-images", test_images, "IDX file to test on"),
-    [TEST_LABELS] = FILE_OPTION("--test-labels", test_labels, "its labels"),
-    [CSV] = FILE_OPTION("--csv", csv, "CSV file to train on"),
+                  "where fashion-mnist lies (/usr/share/datasets/fashion-mnist)", OPTIONS_OF_ALL},
+    [IMAGES] = FILE_OPTION("--images", images, "IDX file to train on, plain or .gz", OPTIONS_OF_ALL),
+    [LABELS] = FILE_OPTION("--labels", labels, "its labels", OPTIONS_OF_ALL),
+    [TEST_IMAGES] = FILE_OPTION("--test-images", test_images, "IDX file to test on", OPTIONS_OF_ALL),
+    [TEST_LABELS] = FILE_OPTION("--test-labels", test_labels, "its labels", OPTIONS_OF_ALL),
+    [CSV] = FILE_OPTION("--csv", csv, "CSV file to train on", OPTIONS_OF_ALL),
     [TARGET] = {"--target", "COLUMN", TEXT, FIELD(target), 0, 0, NULL, "a column's name or number",
-                "what to predict: a name in the header, or a number from 0, or -1 for the last"},
+                "what to predict: a name in the header, or a number from 0, or -1 for the last", OPTIONS_OF_ALL},
     [REGRESSION] = {"--regression", NULL, FLAG, FIELD(regression), 0, 0, NULL, NULL,
-                    "the target is a quantity, not a class"},
-    [TEST_CSV] = FILE_OPTION("--test-csv", test_csv, "CSV file to test on, same columns"),
+                    "the target is a quantity, not a class", OPTIONS_OF_ALL},
+    [TEST_CSV] = FILE_OPTION("--test-csv", test_csv, "CSV file to test on, same columns", OPTIONS_OF_ALL),
 
     [WIDTHS] = {"--widths", "N,N..", WIDTH_LIST, 0, 0, 0, NULL, "up to 30 whole numbers such as 128,64, or none",
-                "widths of the hidden layers, or none (128; spirals: 64,64)"},
+                "widths of the hidden layers, or none (128; spirals: 64,64)", OPTIONS_OF_ALL},
     [ACTIVATION] = CHOICE_OPTION("--activation", activation, activation_choices,
-                                 "relu, tanh, sigmoid, gelu, silu or leaky_relu (relu)"),
+                                 "relu, tanh, sigmoid, gelu, silu or leaky_relu (relu)", OPTIONS_OF_ALL),
     [DROPOUT] = {"--dropout", "P", REAL, FIELD(dropout), 0, 1, NULL, "a probability from 0 to below 1, such as 0.2",
-                 "probability of dropping a hidden value (0)"},
+                 "probability of dropping a hidden value (0)", OPTIONS_OF_ALL},
 
-    [OPTIMIZER] = CHOICE_OPTION("--optimizer", optimizer, optimizer_choices, "sgd, adam or adamw (adam)"),
+    [OPTIMIZER] =
+        CHOICE_OPTION("--optimizer", optimizer, optimizer_choices, "sgd, adam or adamw (adam)", OPTIONS_OF_ALL),
     [LR] = {"--lr", "RATE", REAL, FIELD(lr), DBL_MIN, HUGE_VAL, NULL, "a number above 0, such as 0.001",
-            "learning rate (0.001; sgd: 0.01)"},
+            "learning rate (0.001; sgd: 0.01)", OPTIONS_OF_ALL},
     [LR_MIN] = {"--lr-min", "RATE", REAL, FIELD(lr_min), 0, HUGE_VAL, NULL, "a number from 0, such as 0.00001",
-                "where a schedule ends (0)"},
+                "where a schedule ends (0)", OPTIONS_OF_TRAIN},
     [MOMENTUM] = {"--momentum", "M", REAL, FIELD(momentum), 0, 1, NULL, "a number from 0 to below 1, such as 0.9",
-                  "for sgd (0)"},
+                  "for sgd (0)", OPTIONS_OF_ALL},
     [WEIGHT_DECAY] = {"--weight-decay", "W", REAL, FIELD(weight_decay), 0, HUGE_VAL, NULL,
-                      "a number from 0, such as 0.01", "(0; adamw: 0.01)"},
+                      "a number from 0, such as 0.01", "(0; adamw: 0.01)", OPTIONS_OF_ALL},
     [SCHEDULE] = CHOICE_OPTION("--schedule", schedule, schedule_choices,
-                               "constant, cosine, or step: a tenth after each third (cosine)"),
+                               "constant, cosine, or step: a tenth after each third (cosine)", OPTIONS_OF_TRAIN),
     [CLIP] = {"--clip", "NORM", REAL, FIELD(clip), DBL_MIN, HUGE_VAL, NULL, "a number above 0, such as 1.0",
-              "largest norm of the gradient (none)"},
+              "largest norm of the gradient (none)", OPTIONS_OF_ALL},
     [BATCH] = {"--batch", "N", COUNT, FIELD(batch), 1, 1 << 30, NULL, "a whole number from 1, such as 64",
-               "samples in a step (64)"},
+               "samples in a step (64)", OPTIONS_OF_ALL},
     [EPOCHS] = {"--epochs", "N", COUNT, FIELD(epochs), 1, 1 << 30, NULL, "a whole number from 1, such as 5",
-                "passes over the data (5; spirals: 30)"},
+                "passes over the data (5; spirals: 30)", OPTIONS_OF_TRAIN},
     [SEED] = {"--seed", "N", UNSIGNED, FIELD(seed), 0, 0, NULL, "a whole number from 0, such as 1",
-              "same seed, same result (1)"},
+              "same seed, same result (1)", OPTIONS_OF_ALL},
 
-    [DEVICE] = CHOICE_OPTION("--device", device, device_choices, "auto, cpu or cuda (auto)"),
+    [STEPS] = {"--steps", "N", COUNT, FIELD(steps), 1, 1 << 20, NULL, "a whole number from 1, such as 50",
+               "steps in the profile (50)", OPTIONS_OF_PROFILE},
+    [WARMUP] = {"--warmup", "N", COUNT, FIELD(warmup), 1, 1 << 20, NULL, "a whole number from 1, such as 3",
+                "steps before it (3)", OPTIONS_OF_PROFILE},
+    [REPLAYS] = {"--replays", "N", COUNT, FIELD(replays), 0, 1 << 30, NULL, "a whole number from 0, such as 100",
+                 "plain replays to compare with (100)", OPTIONS_OF_PROFILE},
+    [SORT] =
+        CHOICE_OPTION("--sort", sort, sort_choices, "time, record, op, phase or roofline (time)", OPTIONS_OF_PROFILE),
+    [TABLE] =
+        FILE_OPTION("--table", table, "the table as text, .csv or .json, instead of printing it", OPTIONS_OF_PROFILE),
+    [TRACE] = FILE_OPTION("--trace", trace, "the timeline, for Perfetto or chrome://tracing", OPTIONS_OF_PROFILE),
+    [HTML] = FILE_OPTION("--html", html, "timeline, roofline, table and memory as one page", OPTIONS_OF_PROFILE),
+
+    [DEVICE] = CHOICE_OPTION("--device", device, device_choices, "auto, cpu or cuda (auto)", OPTIONS_OF_ALL),
     [THREADS] = {"--threads", "N", COUNT, FIELD(threads), 0, 1025, NULL, "a whole number from 0 to 1024",
-                 "threads on the CPU; 0: as many as pay (0)"},
-    [OUTPUT] = FILE_OPTION("--output", output, "write the curve as CSV, one line an epoch"),
-    [DOT] = FILE_OPTION("--dot", dot, "draw the first step, for Graphviz"),
-    [HELP] = {"--help", NULL, FLAG, FIELD(help), 0, 0, NULL, NULL, "this text"},
+                 "threads on the CPU; 0: as many as pay (0)", OPTIONS_OF_ALL},
+    [OUTPUT] = FILE_OPTION("--output", output, "write the curve as CSV, one line an epoch", OPTIONS_OF_TRAIN),
+    [DOT] = FILE_OPTION("--dot", dot, "draw a step, for Graphviz", OPTIONS_OF_ALL),
+    [HELP] = {"--help", NULL, FLAG, FIELD(help), 0, 0, NULL, NULL, "this text", OPTIONS_OF_ALL},
 };
 
-void options_help(FILE *out)
+static const struct {
+    const char *name, *purpose;
+} commands[] = {
+    [OPTIONS_OF_TRAIN] = {"train", "Trains a multilayer perceptron and prints how well it does on test data."},
+    [OPTIONS_OF_PROFILE] = {"profile",
+                            "Trains a multilayer perceptron for some steps, and tells where their time goes."},
+};
+
+static bool is_taken(const option *o, options_command command)
+{
+    return o->only == OPTIONS_OF_ALL || o->only == command;
+}
+
+void options_help(options_command command, FILE *out)
 {
     static const struct {
         int first;
         const char *title;
-    } groups[] = {{DATA, "Data"}, {WIDTHS, "Network"}, {OPTIMIZER, "Training"}, {DEVICE, "Running"}};
+    } groups[] = {
+        {DATA, "Data"}, {WIDTHS, "Network"}, {OPTIMIZER, "Training"}, {STEPS, "Profile"}, {DEVICE, "Running"}};
 
-    fputs("usage: cutape train [options]\n"
-          "Trains a multilayer perceptron and prints how well it does on test data. Defaults in parentheses.\n",
-          out);
+    fprintf(out, "usage: cutape %s [options]\n%s Defaults in parentheses.\n", commands[command].name,
+            commands[command].purpose);
     size_t group = 0;
     for (int i = 0; i < N_OPTIONS; i++) {
         const option *o = &table[i];
-        if (group < sizeof groups / sizeof *groups && groups[group].first == i)
-            fprintf(out, "\n%s\n", groups[group++].title);
+        const char *title = NULL;
+        if (group < sizeof groups / sizeof *groups && groups[group].first == i) title = groups[group++].title;
+        if (!is_taken(o, command)) continue;
+        if (title) fprintf(out, "\n%s\n", title);
         int used = fprintf(out, "  %s %s", o->name, o->value ? o->value : "");
         fprintf(out, "%*s%s\n", used < 24 ? 24 - used : 1, "", o->help);
     }
@@ -136,6 +170,7 @@ void options_help(FILE *out)
 /* ---- from text to values ------------------------------------------------------------------------------- */
 
 typedef struct parser {
+    options_command command;
     train_options *options;
     bool given[N_OPTIONS];
     char *message;
@@ -240,14 +275,24 @@ static bool parse_value(parser *p, const option *o, const char *text)
 
 static const option *find_option(parser *p, const char *name)
 {
+    const char *command = commands[p->command].name;
+    option taken[N_OPTIONS];
+    size_t n = 0;
     for (int i = 0; i < N_OPTIONS; i++) {
-        if (strcmp(table[i].name, name) == 0) return &table[i];
+        bool named = strcmp(table[i].name, name) == 0;
+        if (!is_taken(&table[i], p->command)) {
+            if (named) complain(p, "%s is an option of 'cutape %s' alone", name, commands[table[i].only].name);
+            if (named) return NULL;
+            continue;
+        }
+        if (named) return &table[i];
+        taken[n++] = table[i];
     }
-    const char *near = nearest_word(name, table, N_OPTIONS, sizeof *table);
+    const char *near = nearest_word(name, taken, n, sizeof *taken);
     if (near)
         complain(p, "unknown option %s; did you mean %s?", name, near);
     else
-        complain(p, "unknown option %s; type 'cutape train --help' for those there are", name);
+        complain(p, "unknown option %s; type 'cutape %s --help' for those there are", name, command);
     return NULL;
 }
 
@@ -256,7 +301,8 @@ static bool parse_option(parser *p, int argc, char **argv, int *i)
 {
     const char *typed = argv[*i];
     if (strncmp(typed, "--", 2) != 0)
-        return complain(p, "'%s' belongs to no option; type 'cutape train --help' for the options", typed);
+        return complain(p, "'%s' belongs to no option; type 'cutape %s --help' for the options", typed,
+                        commands[p->command].name);
 
     const char *value = strchr(typed, '=');
     char name[64];
@@ -372,7 +418,8 @@ static void fill_in_defaults(parser *p)
     if (!p->given[LR]) o->lr = o->optimizer == OPTIMIZER_SGD ? 0.01 : 0.001;
 }
 
-options_result options_parse(int argc, char **argv, train_options *result, char *message, size_t size)
+options_result options_parse(options_command command, int argc, char **argv, train_options *result, char *message,
+                             size_t size)
 {
     *result = (train_options){
         .data_dir = "/usr/share/datasets/fashion-mnist",
@@ -382,8 +429,12 @@ options_result options_parse(int argc, char **argv, train_options *result, char 
         .schedule = SCHEDULE_COSINE,
         .batch = 64,
         .seed = 1,
+        .steps = 50,
+        .warmup = 3,
+        .replays = 100,
+        .sort = CT_PROFILE_BY_TIME,
     };
-    parser p = {.options = result, .message = message, .size = size};
+    parser p = {.command = command, .options = result, .message = message, .size = size};
     for (int i = 0; i < argc; i++) {
         if (!parse_option(&p, argc, argv, &i)) return OPTIONS_BAD;
         if (result->help) return OPTIONS_HELP;

@@ -1,6 +1,6 @@
-/* What `cutape train` can be told on its command line. Parsing knows nothing of the runtime beyond the values
- * of CT_ACT_* and CT_DEVICE_*, prints nothing and ends nothing: it fills a struct, or writes the one line
- * that tells the user what to type instead. */
+/* What `cutape train` and `cutape profile` can be told on their command lines. Parsing knows nothing of the runtime
+ * beyond the values of CT_ACT_*, CT_DEVICE_* and CT_PROFILE_BY_*, prints nothing and ends nothing: it fills a struct,
+ * or writes the one line that tells the user what to type instead. */
 #ifndef CUTAPE_EXAMPLES_OPTIONS_H
 #define CUTAPE_EXAMPLES_OPTIONS_H
 
@@ -13,6 +13,9 @@ enum { DATA_FASHION_MNIST, DATA_SPIRALS, DATA_IDX, DATA_CSV };
 enum { OPTIMIZER_SGD, OPTIMIZER_ADAM, OPTIMIZER_ADAMW };
 enum { SCHEDULE_CONSTANT, SCHEDULE_COSINE, SCHEDULE_STEP };
 enum { MAX_HIDDEN = 30 };
+
+/* Whose options: most are taken by each command. */
+typedef enum options_command { OPTIONS_OF_ALL, OPTIONS_OF_TRAIN, OPTIONS_OF_PROFILE } options_command;
 
 typedef struct train_options {
     int32_t data;                                            /* DATA_* */
@@ -34,6 +37,10 @@ typedef struct train_options {
     int64_t batch, epochs;
     uint64_t seed;
 
+    int64_t steps, warmup, replays;   /* profile: timed steps, steps before them, plain replays      */
+    int32_t sort;                     /* CT_PROFILE_BY_*                                              */
+    const char *table, *trace, *html; /* files, or NULL                                              */
+
     int32_t device;     /* CT_DEVICE_* */
     int64_t threads;    /* 0: the runtime chooses */
     const char *output; /* CSV file of the curve, or NULL */
@@ -44,9 +51,10 @@ typedef struct train_options {
 
 typedef enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_BAD } options_result;
 
-/* Arguments after the word "train". OPTIONS_BAD: `message` holds one line without a line end. */
-options_result options_parse(int argc, char **argv, train_options *options, char *message, size_t size);
-void options_help(FILE *out);
+/* Arguments after the name of the command. OPTIONS_BAD: `message` holds one line without a line end. */
+options_result options_parse(options_command command, int argc, char **argv, train_options *options, char *message,
+                             size_t size);
+void options_help(options_command command, FILE *out);
 
 /* The word of `words` (n of them, `stride` bytes apart) nearest to a mistyped one, or NULL if none is near.
  */
