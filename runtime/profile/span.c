@@ -66,8 +66,10 @@ static void mark_launches(ct_context *ctx, ct_span_kind kind)
 
 int64_t ct_span_begin_slow(ct_context *ctx, ct_span_kind kind, int64_t number)
 {
-    if (told(ctx)) ct_nvtx_push(kinds[kind].name, number);
-    mark_launches(ctx, kind);
+    if (told(ctx)) {
+        ct_nvtx_push(kinds[kind].name, number);
+        mark_launches(ctx, kind);
+    }
     return ct_now_ns();
 }
 
@@ -76,8 +78,9 @@ void ct_span_end_slow(ct_context *ctx, ct_span_kind kind, int64_t number, int64_
     const uint8_t track = kinds[kind].track;
     if (ct_profiling(ctx))
         ct_profile_note(ctx, track, kinds[kind].name, began, ct_now_ns(), track == CT_TRACK_COPIES ? number : 0);
+    if (!told(ctx)) return;
     if (kind == CT_SPAN_PLAY || kind == CT_SPAN_REPLAY) ctx->device->marks = NULL;
-    if (told(ctx)) ct_nvtx_pop();
+    ct_nvtx_pop();
 }
 
 void ct_span_step_begin(ct_context *ctx)
