@@ -47,12 +47,11 @@ static size_t width_of(const ct_column *column, size_t n)
     return column->most && n > column->most ? column->most : n;
 }
 
-static void write_row(const ct_grid *g, ct_lines *lines, const size_t *widths, size_t last, const char **at)
+static void write_row(const ct_grid *g, ct_lines *lines, const size_t *widths, const char **at)
 {
     for (size_t i = 0; i < g->n_columns; i++) {
         const ct_column *c = &g->columns[i];
-        if (!c->title) continue;
-        put_cell(&lines->line, c, at ? *at : c->title, widths[i], i == last);
+        put_cell(&lines->line, c, at ? *at : c->title, widths[i], i == g->n_columns - 1);
         if (at) *at += strlen(*at) + 1;
     }
     ct_lines_end(lines);
@@ -60,19 +59,17 @@ static void write_row(const ct_grid *g, ct_lines *lines, const size_t *widths, s
 
 void ct_grid_write(ct_grid *g, ct_lines *lines)
 {
-    size_t widths[MOST_COLUMNS] = {0}, last = 0;
+    size_t widths[MOST_COLUMNS] = {0};
     const char *end = g->cells.n ? g->cells.bytes + g->cells.n : NULL;
     lines->line.failed |= g->cells.failed;
-    for (size_t i = 0; i < g->n_columns; i++)
-        if (g->columns[i].title) widths[i] = width_of(&g->columns[i], characters(g->columns[i].title)), last = i;
+    for (size_t i = 0; i < g->n_columns; i++) widths[i] = width_of(&g->columns[i], characters(g->columns[i].title));
     for (const char *at = g->cells.bytes; end && !g->cells.failed && at < end;)
         for (size_t i = 0; i < g->n_columns; i++) {
-            if (!g->columns[i].title) continue;
             const size_t width = width_of(&g->columns[i], characters(at));
             if (width > widths[i]) widths[i] = width;
             at += strlen(at) + 1;
         }
-    write_row(g, lines, widths, last, NULL);
-    for (const char *at = g->cells.bytes; end && !g->cells.failed && at < end;) write_row(g, lines, widths, last, &at);
+    write_row(g, lines, widths, NULL);
+    for (const char *at = g->cells.bytes; end && !g->cells.failed && at < end;) write_row(g, lines, widths, &at);
     ct_text_free(&g->cells);
 }

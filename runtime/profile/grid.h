@@ -5,9 +5,9 @@
 #include "files/text.h"
 
 typedef struct ct_column {
-    const char *title; /* NULL: the column is left out, and gets no cells */
-    bool right;        /* for numbers                                     */
-    size_t most;       /* characters, what is longer is cut; 0: any       */
+    const char *title;
+    bool right;  /* for numbers                               */
+    size_t most; /* characters, what is longer is cut; 0: any */
 } ct_column;
 
 /* Zero but for these two; cells come in the order of reading. */

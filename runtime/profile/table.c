@@ -2,8 +2,6 @@
  * the JSON. Reads what profile.h holds, and the context's name of the device. */
 #include "profile/table.h"
 
-#include "profile/grid.h"
-
 #include <math.h>
 #include <string.h>
 
@@ -110,28 +108,23 @@ static void add_row(const ct_report_of *r, const ct_profile_row *row, ct_grid *g
     fixed(g, ct_row_us(row, row->gap_ns), 2);
 }
 
+ct_grid ct_rows_as_grid(const ct_report_of *r, size_t most)
+{
+    static const ct_column columns[] = {
+        {"prog", true, 0},    {"#", true, 0},        {"phase", false, 0},  {"op", false, 18},
+        {"of", true, 0},      {"tensor", false, 24}, {"shape", false, 18}, {"calls", true, 0},
+        {"us", true, 0},      {"%", true, 0},        {"FLOP", true, 0},    {"bytes", true, 0},
+        {"GFLOP/s", true, 0}, {"GB/s", true, 0},     {"% roof", true, 0},  {"gap us", true, 0},
+    };
+    const size_t skipped = r->p->n_programs > 1 ? 0 : 1; /* one program needs no number */
+    ct_grid g = grid(r, columns + skipped, LENGTH(columns) - skipped);
+    for (size_t i = 0; i < r->p->n_rows && i < most; i++) add_row(r, &r->p->rows[r->order[i]], &g);
+    return g;
+}
+
 static void write_rows(const ct_report_of *r, ct_lines *l)
 {
-    const ct_column columns[] = {
-        {.title = r->p->n_programs > 1 ? "prog" : NULL, .right = true},
-        {"#", true, 0},
-        {"phase", false, 0},
-        {"op", false, 18},
-        {"of", true, 0},
-        {"tensor", false, 24},
-        {"shape", false, 18},
-        {"calls", true, 0},
-        {"us", true, 0},
-        {"%", true, 0},
-        {"FLOP", true, 0},
-        {"bytes", true, 0},
-        {"GFLOP/s", true, 0},
-        {"GB/s", true, 0},
-        {"% roof", true, 0},
-        {"gap us", true, 0},
-    };
-    ct_grid g = grid(r, columns, LENGTH(columns));
-    for (size_t i = 0; i < r->p->n_rows; i++) add_row(r, &r->p->rows[r->order[i]], &g);
+    ct_grid g = ct_rows_as_grid(r, SIZE_MAX);
     title(l, "rows, of a call  (of: the forward record; % roof: c bound by arithmetic, m by memory)");
     ct_grid_write(&g, l);
 }
@@ -158,12 +151,12 @@ static void write_phases(const ct_report_of *r, ct_lines *l)
     ct_grid_write(&g, l);
 }
 
-static void write_pairs(const ct_report_of *r, ct_lines *l)
+ct_grid ct_pairs_as_grid(const ct_report_of *r, size_t most)
 {
     static const ct_column columns[] = {
         {"forward", false, 60}, {"forward us", true, 0}, {"backward us", true, 0}, {"backward/forward", true, 0}};
     ct_grid g = grid(r, columns, LENGTH(columns));
-    for (size_t i = 0; i < r->p->n_rows; i++) {
+    for (size_t i = 0, n = 0; i < r->p->n_rows && n < most; i++) {
         const uint32_t number = r->order[i];
         const ct_profile_row *row = &r->p->rows[number];
         if (!ct_is_pair(r, number)) continue;
@@ -172,7 +165,14 @@ static void write_pairs(const ct_report_of *r, ct_lines *l)
         fixed(&g, (double)row->ns / 1000, 2);
         fixed(&g, (double)r->sums.backward_ns[number] / 1000, 2);
         fixed(&g, ct_ratio((double)r->sums.backward_ns[number], (double)row->ns), 2);
+        n++;
     }
+    return g;
+}
+
+static void write_pairs(const ct_report_of *r, ct_lines *l)
+{
+    ct_grid g = ct_pairs_as_grid(r, SIZE_MAX);
     title(l, "forward and backward, in all");
     ct_grid_write(&g, l);
 }

@@ -1,8 +1,9 @@
-/* What the text of a table (table.c) and its JSON (json.c) share. */
+/* What the text of a table (table.c), its JSON (json.c) and the page (page.c) share. */
 #ifndef CUTAPE_PROFILE_TABLE_H
 #define CUTAPE_PROFILE_TABLE_H
 
 #include "profile/figures.h"
+#include "profile/grid.h"
 
 /* A profile that is written. */
 typedef struct ct_report_of {
@@ -11,6 +12,11 @@ typedef struct ct_report_of {
     uint32_t *order; /* of the rows */
     ct_profile_sums sums;
 } ct_report_of;
+
+/* The rows in their order, and the pairs of forward and backward: the first `most` of them. For ct_grid_write, or
+ * ct_text_free(&cells). */
+ct_grid ct_rows_as_grid(const ct_report_of *, size_t most);
+ct_grid ct_pairs_as_grid(const ct_report_of *, size_t most);
 
 /* False: host memory is out. */
 bool ct_write_json(const ct_report_of *, ct_lines *);
