@@ -30,10 +30,3 @@ ct_status ct_checkpoint_load(ct_context *ctx, const ct_checkpoint *checkpoint, c
     (void)checkpoint, (void)path;
     return missing_call(ctx, "ct_checkpoint_load");
 }
-
-
-ct_status ct_profile_page(ct_context *ctx, const char *path)
-{
-    (void)path;
-    return missing_call(ctx, "ct_profile_page");
-}

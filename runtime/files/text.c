@@ -78,6 +78,20 @@ void ct_text_csv(ct_text *t, const char *text)
     if (quoted) ct_text_put(t, "\"", 1);
 }
 
+void ct_text_html(ct_text *t, const char *text)
+{
+    for (size_t n; *text; text += n) {
+        const size_t known = ct_utf8_bytes(text);
+        n = known ? known : 1;
+        if (!known || ((unsigned char)*text < 0x20 && *text != '\n'))
+            ct_text_add(t, "\xef\xbf\xbd");
+        else if (strchr("&<>\"'", *text))
+            ct_text_add(t, "&#%d;", *text);
+        else
+            ct_text_put(t, text, n);
+    }
+}
+
 void ct_text_free(ct_text *t)
 {
     ct_free(t->ctx, t->bytes);

@@ -19,6 +19,8 @@ void ct_text_pad(ct_text *, size_t column);
 void ct_text_json(ct_text *, const char *text);
 /* A field of a CSV file, in quotes where it needs them. */
 void ct_text_csv(ct_text *, const char *text);
+/* In HTML or XML, as text or in a quoted attribute. What may not stand there becomes U+FFFD. */
+void ct_text_html(ct_text *, const char *text);
 void ct_text_free(ct_text *);
 
 /* Bytes of the UTF-8 character at `at`; 0 if there is none. */
