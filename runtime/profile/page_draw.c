@@ -98,7 +98,8 @@ static void put_box(ct_text *t, ct_box box)
 
 void ct_svg_open_rect(ct_lines *l, const char *class, const char *more, ct_box box)
 {
-    ct_text_add(&l->line, "<rect class=\"%s %s\"", class, more);
+    const bool is_thin = box.width < 3 || box.height < 3; /* an outline would be all that is seen of it */
+    ct_text_add(&l->line, "<rect class=\"%s %s%s\"", class, more, is_thin ? " thin" : "");
     put_box(&l->line, box);
     ct_text_add(&l->line, "><title>");
 }

@@ -109,7 +109,7 @@ static void draw_decades(const chart *c)
     for (double at = c->x.from; at < c->x.to * 1.5; at *= 10) {
         const double x = ct_scale_at(&c->x, at);
         ct_svg_line(c->l, "grid", x, TOP, x, BOTTOM);
-        ct_svg_open_text(c->l, "axis", "middle", x, BOTTOM + 16);
+        ct_svg_open_text(c->l, "axis", "middle", x, BOTTOM + 20);
         ct_say_number(&c->l->line, at, "");
         ct_svg_close_text(c->l);
     }
@@ -120,7 +120,7 @@ static void draw_decades(const chart *c)
         ct_say_number(&c->l->line, at, "");
         ct_svg_close_text(c->l);
     }
-    ct_svg_text(c->l, "axis", "middle", (CT_PAGE_LEFT + CT_PAGE_RIGHT) / 2, BOTTOM + 34, "FLOP / byte");
+    ct_svg_text(c->l, "axis", "middle", (CT_PAGE_LEFT + CT_PAGE_RIGHT) / 2, BOTTOM + 36, "FLOP / byte");
     ct_svg_text(c->l, "axis", "start", 4, TOP - 10, "GFLOP/s");
 }
 

@@ -5,21 +5,22 @@
 #include <string.h>
 
 #define MOST_LAUNCHES ((size_t)10000)
+#define MANY 200u /* launches: curves are fainter, as they lie on one another */
 #define NO_SPAN UINT32_MAX
 #define LANE 26.0 /* the height of one; the host has two: what it does, and what it does within that */
 #define TOP 4.0
 #define LEAST_WIDTH 0.6
 
-/* In the order in which they are shown. */
+/* In the order in which they are shown. There is room for the curves between the tracks that they join. */
 static const struct {
     const char *name;
     double lane, lanes;
 } tracks[CT_TRACKS] = {
     [CT_TRACK_HOST] = {"host", 0, 2},         [CT_PHASE_FORWARD] = {"forward", 2, 1},
-    [CT_PHASE_BACKWARD] = {"backward", 3, 1}, [CT_PHASE_UPDATE] = {"update", 4, 1},
-    [CT_PHASE_DATA] = {"data", 5, 1},         [CT_TRACK_COPIES] = {"copies", 6, 1},
+    [CT_PHASE_BACKWARD] = {"backward", 4, 1}, [CT_PHASE_UPDATE] = {"update", 5, 1},
+    [CT_PHASE_DATA] = {"data", 6, 1},         [CT_TRACK_COPIES] = {"copies", 7, 1},
 };
-#define LANES 7
+#define LANES 8
 
 typedef struct timeline {
     const ct_report_of *r;
@@ -147,7 +148,7 @@ static void draw_curve(const timeline *t, const ct_profile_span *from, const ct_
     const double bend = down ? y1 + (y2 - y1) / 2 : y2 - LANE; /* of those of one track, above it */
     const double at[] = {a.x + a.width / 2, y1,   a.x + a.width / 2, bend,
                          b.x + b.width / 2, bend, b.x + b.width / 2, y2};
-    ct_text_add(&t->l->line, "<path class=\"link\" d=\"M");
+    ct_text_add(&t->l->line, "<path class=\"link%s\" d=\"M", t->n_launches > MANY ? " faint" : "");
     for (int i = 0; i < 8; i++) {
         if (i) ct_text_add(&t->l->line, "%s", i == 2 ? "C" : " ");
         ct_say_fixed(&t->l->line, at[i], 2);
