@@ -23,7 +23,7 @@ static void write_facts(const ct_report_of *r, ct_lines *l)
     ct_lines_end(l);
     write_fact(l, "wall time", (double)(r->p->end - r->p->begin));
     write_fact(l, "time of launches", (double)r->sums.ns);
-    write_fact(l, "launches per step", ct_ratio((double)r->sums.ns, r->p->steps));
+    write_fact(l, "the same, per step", ct_ratio((double)r->sums.ns, r->p->steps));
     write_fact(l, "gaps between them", (double)r->sums.gap_ns);
     ct_page_line(l, "</dl>");
 }
