@@ -252,11 +252,22 @@ static void describe_scratch(ct_context *ctx, const ct_plan_record *r, uint32_t 
                                       .last = at});
 }
 
+/* Of the step's programs before this one. */
+static void describe_kept(ct_context *ctx, const ct_plan *plan, ct_profile_program *out, ct_text *text)
+{
+    ct_text_add(text, "kept from before record %u", out->first_record);
+    add_value(
+        out,
+        (ct_profile_value){
+            .name = keep(ctx, text), .shape = "", .bytes = plan->base, .first = out->first_record, .last = CT_NEVER});
+}
+
 static bool add_values(ct_context *ctx, const ct_plan *plan, ct_profile_program *out, ct_text *text)
 {
-    out->values = ct_alloc(ctx, ((size_t)plan->n_values + plan->n_records) * sizeof *out->values);
+    out->values = ct_alloc(ctx, ((size_t)plan->n_values + plan->n_records + 1) * sizeof *out->values);
     out->alive = ct_alloc(ctx, plan->n_records * sizeof *out->alive);
     if (!out->values || !out->alive) return false;
+    if (plan->base) describe_kept(ctx, plan, out, text);
     for (uint32_t i = plan->n_externals; i < plan->n_values; i++)
         if (has_place(&plan->values[i], i)) describe_value(ctx, plan, i, out, text);
     for (uint32_t k = 0; k < plan->n_records; k++)
@@ -265,7 +276,7 @@ static bool add_values(ct_context *ctx, const ct_plan *plan, ct_profile_program 
     for (uint32_t k = 0; k < plan->n_records; k++)
         if (out->alive[k] > out->alive[peak]) peak = k;
     out->peak = out->first_record + peak;
-    out->arena_bytes = plan->end - plan->base;
+    out->arena_bytes = plan->end;
     return true;
 }
 

@@ -26,7 +26,7 @@ static void clear(ct_context *ctx, ct_profile *p)
     p->n_programs = p->n_rows = p->n_spans = p->n_nodes = p->n_texts = 0;
     p->spans_left_out = 0;
     p->steps = 0;
-    p->collected = p->out_of_memory = false;
+    p->played = p->collected = p->out_of_memory = false;
 }
 
 void ct_profile_close(ct_context *ctx)
@@ -113,6 +113,7 @@ static void count(ct_context *ctx, ct_profile_program *program)
     }
     program->plays++;
     program->step = p->steps;
+    p->played = true;
     if (program->n_launches) program->ns += program->times[program->n_launches - 1].end - program->times[0].begin;
 }
 
@@ -123,8 +124,15 @@ static ct_status play_unwatched(ct_context *ctx, ct_program *program, int64_t n,
     return status;
 }
 
+void ct_profile_step_ended(ct_context *ctx)
+{
+    ctx->profile->steps += ctx->profile->played;
+    ctx->profile->played = false;
+}
+
 ct_status ct_profile_play(ct_context *ctx, ct_program *program, int64_t n, int64_t *played)
 {
+    const bool replays = ctx->tape->n_records == 0;
     ct_status status = CT_OK;
     for (*played = 0; !status && *played < n; ++*played) {
         ct_profile_program *known = described(ctx, program);
@@ -133,7 +141,7 @@ ct_status ct_profile_play(ct_context *ctx, ct_program *program, int64_t n, int64
         if (ctx->profile->out_of_memory) return play_unwatched(ctx, program, n, played);
         if (status) return status;
         count(ctx, known);
-        ctx->profile->steps += program->plan.final;
+        if (replays) ct_profile_step_ended(ctx);
     }
     return status;
 }
@@ -200,6 +208,7 @@ static void stop(ct_context *ctx)
 {
     ct_profile *p = ctx->profile;
     p->end = ct_now_ns();
+    ct_profile_step_ended(ctx); /* or its part */
     p->collecting = false;
     ct_span_profile(ctx);
     p->collected = true;

@@ -34,10 +34,11 @@ typedef struct ct_profile_row {
     int64_t host_ns;           /* that the host took to launch it, in all                               */
 } ct_profile_row;
 
-/* A value of a program in step memory. Records are numbers in the step, as in rows. */
+/* A value of a program in step memory, or all that the step's earlier programs have left there. Records are numbers in
+ * the step, as in rows. */
 typedef struct ct_profile_value {
     const char *name;  /* "h", or "%12 of linear#3"; "scratch of sum#7" for what a kernel works in    */
-    const char *shape; /* "" for scratch                                                              */
+    const char *shape; /* "" for scratch and for what was left                                        */
     size_t offset, bytes;
     uint32_t first, last; /* records between which it is alive; last CT_NEVER: kept until the step ends */
 } ct_profile_value;
@@ -87,6 +88,7 @@ typedef struct ct_peaks {
 
 typedef struct ct_profile {
     bool collecting, collected;
+    bool played;        /* something of this step      */
     bool out_of_memory; /* of the host: something is not there */
     int64_t begin, end; /* CLOCK_MONOTONIC, ns */
     ct_profile_program *programs;
@@ -110,6 +112,8 @@ typedef struct ct_profile {
 static inline bool ct_profiling(const ct_context *ctx) { return ctx->profile && ctx->profile->collecting; }
 /* Plays it n times launch by launch, with the scalars that the device has. `played`: those that happened. */
 ct_status ct_profile_play(ct_context *, ct_program *, int64_t n, int64_t *played);
+/* It counts if something of it was played. */
+void ct_profile_step_ended(ct_context *);
 /* Where there is room for it. Times are CLOCK_MONOTONIC. */
 void ct_profile_note(ct_context *, uint8_t track, const char *what, int64_t begin, int64_t end, int64_t bytes);
 void ct_profile_close(ct_context *);

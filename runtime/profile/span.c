@@ -90,15 +90,20 @@ void ct_span_step_begin(ct_context *ctx)
     if (told(ctx)) ctx->step_range = ct_nvtx_start("step", ctx->tape->step);
 }
 
-void ct_span_step_end(ct_context *ctx)
+static void end_step(ct_context *ctx)
 {
-    if (!ctx->step_began) return;
     if (ct_profiling(ctx)) {
         const int64_t first = ctx->profile->begin; /* of a step that had begun before the profile, its part */
         ct_profile_note(ctx, CT_TRACK_HOST, "step", ctx->step_began < first ? first : ctx->step_began, ct_now_ns(), 0);
     }
     if (told(ctx)) ct_nvtx_end(ctx->step_range);
     ctx->step_began = 0;
+}
+
+void ct_span_step_end(ct_context *ctx)
+{
+    if (ctx->step_began) end_step(ctx);
+    if (ct_profiling(ctx)) ct_profile_step_ended(ctx);
 }
 
 void ct_span_open(ct_context *ctx)

@@ -201,6 +201,57 @@ TEST_F(Profile, AStepInTwoPrograms_IsJoined)
     EXPECT_EQ(joined, 3);
 }
 
+// A step may end by a read, after which nothing is left to be played; a launch is counted for the step that it is of.
+TEST_F(Profile, AStepThatEndsByARead_IsAStep)
+{
+    const ct_tensor x = ctx_.leaf(CT_F32, {4}, {1, 2, 3, 4});
+    ct_square(ctx_, x);
+    ctx_.check(ct_profile_begin(ctx_), "ct_profile_begin"); // which launches the square
+    ctx_.end_step();                                        // and nothing of this step
+    for (int step = 0; step < 2; ++step) {
+        EXPECT_EQ(ct_item(ctx_, ct_sum(ctx_, ct_square(ctx_, x), 0, nullptr, false)), 30);
+        EXPECT_EQ(ct_item(ctx_, ct_sum(ctx_, ct_sqrt(ctx_, ct_square(ctx_, x)), 0, nullptr, false)), 10);
+        ctx_.end_step();
+    }
+    ct_square(ctx_, x);
+    ctx_.end_step();
+    ct_square(ctx_, x);
+    ctx_.check(ct_flush(ctx_), "ct_flush");
+    ctx_.check(ct_profile_end(ctx_), "ct_profile_end"); // in a step, the fourth
+    ctx_.end_step();
+    ASSERT_TRUE(view_whole(ctx_, &whole_));
+    EXPECT_EQ(whole_.steps, 4u);
+    std::map<std::string, std::vector<uint32_t>> steps;
+    for (size_t i = 0; i < whole_.n_spans; ++i) {
+        const view_span span = view_span_at(ctx_, i);
+        steps[span.row >= 0 ? view_row_at(ctx_, static_cast<size_t>(span.row)).op : span.what].push_back(span.step);
+    }
+    EXPECT_EQ(steps["sqrt"], (std::vector<uint32_t>{0, 1}));
+    EXPECT_EQ(steps["step"], (std::vector<uint32_t>{0, 1, 2}));
+    EXPECT_EQ(steps["play"], (std::vector<uint32_t>{0, 0, 1, 1, 2, 3}));
+}
+
+// What a step's first program leaves to the second is in memory all the time.
+TEST_F(Profile, WhatAnEarlierProgramLeaves_IsAlive)
+{
+    const ct_tensor x = ctx_.leaf(CT_F32, {64}, std::vector<double>(64, 2));
+    ctx_.check(ct_profile_begin(ctx_), "ct_profile_begin");
+    const ct_tensor y = ct_square(ctx_, x);
+    ctx_.check(ct_flush(ctx_), "ct_flush");
+    EXPECT_EQ(ctx_.read(ct_square(ctx_, y))[63], 16);
+    ctx_.end_step();
+    ctx_.check(ct_profile_end(ctx_), "ct_profile_end");
+    ASSERT_TRUE(view_whole(ctx_, &whole_));
+    ASSERT_EQ(whole_.n_programs, 2u);
+    const view_value left = view_value_at(ctx_, 1, 0), made = view_value_at(ctx_, 1, 1);
+    EXPECT_STREQ(left.name, "kept from before record 1");
+    EXPECT_EQ(left.offset, 0u);
+    EXPECT_GE(left.bytes, 64 * sizeof(float));
+    EXPECT_GE(made.offset, left.bytes);
+    EXPECT_EQ(view_alive(ctx_, 1, 0), left.bytes + made.bytes);
+    EXPECT_LE(made.offset + made.bytes, view_program_at(ctx_, 1).arena_bytes);
+}
+
 // Each term of a sum of adjoints is a gradient of the tensor too.
 TEST_F(Profile, OfATensorThatIsUsedThreeTimes_EachGradientIsNamed)
 {
