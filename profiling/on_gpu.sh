@@ -1,16 +1,16 @@
 #!/bin/sh
 # Everything that only a GPU can tell, from a bare checkout and within ten minutes. `on_gpu.sh --help` tells how.
-# The results are one folder, written as the run goes on: summary.md, measurements.jsonl and log.txt.
+# The results are one folder, written as the run goes on; results/README.md tells what is in it.
 set -eu
 
 # Letter, seconds at most, title. What a step leaves of its time goes to those behind it.
-steps='a 190 build, card, training on the CPU and on the GPU
+steps='a 180 build, card, training on the CPU and on the GPU
 b 55 microbenchmarks
 c 45 cuBLASLt
 d 80 tests on the device
 e 80 compute-sanitizer
 f 50 training, beside PyTorch
-g 55 hottest kernels
+g 65 profile and hottest kernels
 h 25 after a fault'
 
 usage()

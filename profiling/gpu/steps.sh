@@ -199,11 +199,39 @@ timeline()
     nsys stats --report cuda_gpu_kern_sum,cuda_api_sum --format table "$work/timeline.nsys-rep" || skip 'no report'
 }
 
+# Noise in the format and of the size of MNIST: the kernels take the same time for it.
+noise_as_images()
+{
+    "$python" - "$work/images" "$work/labels" <<'END'
+import random, struct, sys
+
+random.seed(1)
+for path, shape, most in (sys.argv[1], (8192, 28, 28), 256), (sys.argv[2], (8192,), 10):
+    size = 1
+    for n in shape:
+        size *= n
+    with open(path, "wb") as file:
+        file.write(struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape))
+        file.write(bytes(random.choices(range(most), k=size)))
+END
+}
+
+# What `cutape profile` tells of a step, by its own events: the same launches as in a replay, one by one.
+profile()
+{
+    noise_as_images || return 1
+    set -- "$bin/cutape" profile --device cuda --data idx --images "$work/images" --labels "$work/labels" --steps 20
+    "$@" --replays 2000 --trace "$folder/profile.json" --html "$folder/profile.html" >"$folder/profile.txt" || return 1
+    cat "$folder/profile.txt"
+    "$bin/cutape" profile --device cuda --data spirals --steps 20 --replays 2000
+}
+
 # Each kernel alone with a cold cache, beside cuBLASLt and CUB where they have the like.
 kernels() { "$bin/kernel_bench" --repeats 20; }
 
 step_g()
 {
+    own 'profile: 784-128-10 and spirals' 30 profile
     own 'ncu: the five hottest of 784-128-10' 60 hottest
     own 'nsys: 784-128-10' 40 timeline
     own 'kernels alone' 60 kernels
