@@ -103,22 +103,36 @@ CT_INLINE void ct_normal_pair(double u, double v, double *a, double *b)
 
 /* A keyed bijection on [0, n): a Feistel network on the next even power of two, walked
  * until it lands inside. So an epoch is shuffled with no sort and no table. */
-CT_INLINE uint64_t ct_shuffled(uint64_t index, uint64_t n, uint64_t key)
+
+/* Half the bits of that power. */
+CT_INLINE int ct_shuffle_half(uint64_t n)
 {
     int half = 1;
     while (half < 31 && ((uint64_t)1 << 2 * half) < n) half++;
+    return half;
+}
+
+/* One step of the walk. */
+CT_INLINE uint64_t ct_shuffle_step(uint64_t index, int half, uint64_t key)
+{
     const uint32_t mask = (uint32_t)(((uint64_t)1 << half) - 1);
+    uint32_t left = (uint32_t)(index >> half) & mask, right = (uint32_t)index & mask;
+    for (uint32_t round = 0; round < 6; round++) {
+        uint64_t x = ((uint64_t)round << 32 | right) * 0x9E3779B97F4A7C15u + key;
+        x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
+        x = (x ^ x >> 27) * 0x94D049BB133111EBu;
+        uint32_t next = left ^ ((uint32_t)(x >> 31) & mask);
+        left = right;
+        right = next;
+    }
+    return (uint64_t)left << half | right;
+}
+
+CT_INLINE uint64_t ct_shuffled(uint64_t index, uint64_t n, uint64_t key)
+{
+    const int half = ct_shuffle_half(n);
     do {
-        uint32_t left = (uint32_t)(index >> half) & mask, right = (uint32_t)index & mask;
-        for (uint32_t round = 0; round < 6; round++) {
-            uint64_t x = ((uint64_t)round << 32 | right) * 0x9E3779B97F4A7C15u + key;
-            x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
-            x = (x ^ x >> 27) * 0x94D049BB133111EBu;
-            uint32_t next = left ^ ((uint32_t)(x >> 31) & mask);
-            left = right;
-            right = next;
-        }
-        index = (uint64_t)left << half | right;
+        index = ct_shuffle_step(index, half, key);
     } while (index >= n);
     return index;
 }

@@ -8,7 +8,9 @@
 
 #include "../philox.h"
 
-#define ROWS 8 /* a block */
+#define ROWS 8          /* a block          */
+#define PREFETCHED 1024 /* bytes of a row */
+#define CACHE_LINE 64
 
 static uint32_t grid(const ct_args *a) { return (uint32_t)((a->m + ROWS - 1) / ROWS); }
 
@@ -28,13 +30,48 @@ static void copy_row(const ct_args *a, int64_t from, int64_t to)
     for (int64_t i = 0; i < a->i[3]; i++) y[i] = (float)x[i] * scale + shift;
 }
 
+static bool all_below(const uint64_t *row, uint64_t n)
+{
+    bool below = true;
+    for (int j = 0; j < ROWS; j++) below &= row[j] < n;
+    return below;
+}
+
+/* ct_shuffled of ROWS rows together: a step of one is a chain of products, each of which waits for the last. */
+static void shuffle(uint64_t *row, uint64_t n, uint64_t key)
+{
+    const int half = ct_shuffle_half(n);
+    for (int j = 0; j < ROWS; j++) row[j] = ct_shuffle_step(row[j], half, key);
+    while (!all_below(row, n))
+        for (int j = 0; j < ROWS; j++) {
+            const uint64_t next = ct_shuffle_step(row[j], half, key);
+            row[j] = row[j] < n ? row[j] : next;
+        }
+}
+
+/* Shuffled rows lie apart, where no processor looks ahead by itself: all are asked for before the first is used. */
+static void prefetch(const ct_args *a, const uint64_t *row)
+{
+    if (!a->p[3]) return;
+    for (int j = 0; j < ROWS; j++) {
+        const char *x = (const char *)a->p[0] + (int64_t)row[j] * a->shape[0];
+        for (int64_t i = 0; i < ct_min(a->shape[0], PREFETCHED); i += CACHE_LINE) __builtin_prefetch(x + i);
+    }
+}
+
 static void gather(const ct_args *a, uint32_t first, uint32_t last)
 {
     const int64_t drawn = *(const int64_t *)a->p[2], epoch = drawn / a->i[1], batch = drawn % a->i[1];
     const uint64_t key = ct_random_key((uint64_t)a->i[2], (uint64_t)epoch);
-    for (int64_t r = (int64_t)first * ROWS, end = ct_min((int64_t)last * ROWS, a->m); r < end; r++) {
-        int64_t row = batch * (a->i[0] >> 1) + r;
-        copy_row(a, a->i[0] & 1 ? (int64_t)ct_shuffled((uint64_t)row, (uint64_t)a->n, key) : row, r);
+    const int64_t start = batch * (a->i[0] >> 1);
+    for (int64_t r = (int64_t)first * ROWS; r < (int64_t)last * ROWS; r += ROWS) {
+        uint64_t row[ROWS]; /* behind the batch, any that are there: a walk from elsewhere might never come back */
+        for (int j = 0; j < ROWS; j++) row[j] = (uint64_t)ct_min(start + r + j, a->n - 1);
+        if (a->i[0] & 1) {
+            shuffle(row, (uint64_t)a->n, key);
+            prefetch(a, row);
+        }
+        for (int64_t j = 0, count = ct_min(ROWS, a->m - r); j < count; j++) copy_row(a, (int64_t)row[j], r + j);
     }
 }
 
