@@ -66,6 +66,7 @@ range_filter()
     end=/
     if [ $replay = yes ]; then end=']'; fi
     case $1 in
+    regex:'['*) printf 'regex:cutape@/%s%s' "${1#regex:}" "$end" ;; # not the bottom of the stack
     regex:*) printf 'regex:cutape@%s%s' "${1#regex:}" "$end" ;;
     *) printf 'cutape@%s%s' "$(printf '%s' "$1" | sed 's/[][@,/*+]/\\&/g')" "$end" ;;
     esac
@@ -166,6 +167,7 @@ while [ $# -gt 0 ]; do
     esac
     shift 2
 done
+case $replay$range in yesregex:*) die '--replay takes the name of a range, and no expression' ;; esac
 case $launches in 0* | *[!0-9]*) die "--launches takes a whole number from 1, not '$launches'" ;; esac
 case $which in basic | full | roofline) ;; *) die "--set takes basic, full or roofline, not '$which'" ;; esac
 if [ $# -eq 0 ]; then

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What profiling/ncu.sh passes to Nsight Compute, in whose place a program stands that notes its arguments."""
+"""What profiling/ncu.sh passes to Nsight Compute, in whose place a program stands that notes its arguments; and that
+profiling/README.md explains every flag that the scripts beside it pass to the tools."""
 
 import json
 import os
@@ -144,6 +145,7 @@ class Ranges(Script):
     def test_an_expression_is_passed_as_it_is(self):
         self.assertEqual(self.value_of("--nvtx-include", "--range", "regex:linear#[0-9] backward"),
                          "regex:cutape@linear#[0-9] backward/")
+        self.assertEqual(self.value_of("--nvtx-include", "--range", "regex:[lm].*"), "regex:cutape@/[lm].*/")
 
     def test_both_filters_go_together(self):
         given = self.arguments("--op", "linear", "--range", "linear")
@@ -177,6 +179,7 @@ class WhatGoesWrong(Script):
         self.assertIn("backslash", self.refused("--range", "a\\b", "--", "train"))
         self.refused("--range", "", "--", "train")
         self.refused("--range", "regex:", "--", "train")
+        self.assertIn("--replay", self.refused("--replay", "--range", "regex:play.*", "--", "train"))
 
     def test_no_tool(self):
         self.environment["NCU"] = str(self.folder / "none")
@@ -248,6 +251,57 @@ class UsualProgram(Script):
             command = given[given.index(release) + 1 :]
             command[command.index("cuda")] = "cpu"
             subprocess.run([cutape, *command], check=True, stdout=subprocess.DEVNULL)
+
+
+class Readme(Script):
+    """So that the text tells of what the scripts do."""
+
+    TEXT = PROFILING / "README.md"
+
+    def flags(self, tool, script, *runs):
+        """That a script passes to a tool, in one of the runs."""
+        found = set()
+        for options in runs:
+            done = self.run_script(*options, "--dry-run", "--", "train", script=PROFILING / script)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            for line in done.stdout.splitlines():
+                words = shlex.split(line)
+                if words[0] == tool:
+                    found.update(word.split("=")[0] for word in words if word.startswith("--"))
+        self.assertGreater(len(found), 5)
+        return found
+
+    def explained(self, script):
+        """Those in the table of its section."""
+        section = next(s for s in self.TEXT.read_text().split("\n## ") if s.startswith(script))
+        return set(re.findall(r"^\| `(--[a-z-]+)", section, flags=re.M))
+
+    def test_flags_of_ncu(self):
+        every = ("--op", "linear", "--range", "linear", "--launches", "1", "--output", "report", "--warm")
+        passed = self.flags("ncu", "ncu.sh", every, [*every, "--replay"])
+        self.assertEqual(self.explained("ncu.sh"), passed)
+
+    def test_flags_of_nsys(self):
+        nsys = self.tool.with_name("nsys")
+        nsys.write_text("#!/bin/sh\necho '  --include-blobs= of nsys export --help'\n")
+        nsys.chmod(self.tool.stat().st_mode)
+        passed = self.flags("nsys", "nsys.sh", [], ["--replay"], ["--whole"])
+        self.assertEqual(self.explained("nsys.sh"), passed)
+
+    def test_commands_run_as_written(self):
+        commands = re.findall(r"^\$ (\S+)(.*)", self.TEXT.read_text(), flags=re.M)
+        self.assertGreater(len(commands), 8)
+        for program, text in commands:
+            words = shlex.split(text, comments=True)
+            if program == "./dev":
+                self.assertEqual(words[0], "profile")
+                command = [os.environ.get("CUTAPE", "false"), *words, "--steps", "2", "--replays", "0"]
+            else:
+                end = [] if "--" in words else ["--", "train"]
+                command = ["sh", ROOT / program, "--dry-run", *words, *end]
+            done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True,
+                                  check=False)
+            self.assertEqual(done.returncode, 0, f"{program} {text}: {done.stderr}")
 
 
 if __name__ == "__main__":
