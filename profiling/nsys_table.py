@@ -30,6 +30,7 @@ RUNTIME = len(PHASES) + 1  # the category of all other ranges
 PUSH_POP, DOMAIN = 59, 75  # ENUM_NSYS_EVENT_TYPE
 NODES_HEADER = "graph_node_id,program,record,phase,op,tensor,shape,label".split(",")
 PAYLOAD = struct.Struct("<3I8s96s")  # ct_nvtx_record: record, program, launch, dtype, shape
+HOLD = "ct_hold"  # a profile's launches queue up behind this kernel: a wait, and no work
 PAYLOAD_HEADER = 32  # domain, schema, size, offset: 64 bits each
 SIZE_IN_HEADER = struct.Struct("<16xQ")
 
@@ -282,12 +283,12 @@ class Join:
         for table in ("CUDA_GRAPH_NODE_EVENTS", "CUDA_GRAPH_EVENTS"):  # the second in older versions of nsys
             if export.has(table, "start", "globalTid", "graphNodeId", "originalGraphNodeId"):
                 for tid, start, node, original in export.rows(
-                        f"SELECT globalTid, start, graphNodeId, originalGraphNodeId FROM {table} ORDER BY start"):
-                    process = process_of(tid)
+                        f"SELECT globalTid, start, graphNodeId, originalGraphNodeId FROM {table}"):
+                    key = process_of(tid), unsigned(node)
                     if unsigned(original) is None:
-                        created.setdefault((process, unsigned(node)), (tid, start))
+                        created[key] = tid, start
                     else:
-                        self.original.setdefault((process, unsigned(node)), unsigned(original))
+                        self.original[key] = unsigned(original)
         self.ranges = read_ranges(export)
         self.created = created
         self.around = ranges_around(self.ranges, {*self.calls.values(), *created.values()})
@@ -342,6 +343,7 @@ class Table:
     rows: list
     others: list  # rows whose records are a reason
     how: collections.Counter
+    held: Row  # stands in nothing else
     ns: int
 
     @property
@@ -351,7 +353,11 @@ class Table:
 
 def make_table(join, activities):
     rows, others, how = {}, {}, collections.Counter()
+    held = Row(("wait that lets the launches of a profile queue up",), HOLD)
     for activity in activities:
+        if activity.name == HOLD:
+            held.add(activity)
+            continue
         records, reason = join.find(activity)
         if records:
             how[reason] += 1
@@ -359,8 +365,8 @@ def make_table(join, activities):
         else:
             row = others.setdefault((reason, activity.name), Row((reason,), activity.name))
         row.add(activity)
-    whole = sum(activity.end - activity.start for activity in activities)
-    return Table(list(rows.values()), sorted(others.values(), key=lambda r: (-r.ns, r.kernel)), how, whole)
+    whole = sum(activity.end - activity.start for activity in activities) - held.ns
+    return Table(list(rows.values()), sorted(others.values(), key=lambda r: (-r.ns, r.kernel)), how, held, whole)
 
 
 ORDERS = {
@@ -456,6 +462,9 @@ def write_text(table):
           f"gaps between them {table.gap_ns / 1e6:.3f} ms")
     print(f"records known by: graph node {table.how['node']}, range at capture {table.how['capture']}, "
           f"range at launch {table.how['call']}")
+    if table.held.calls:
+        print(f"not in what follows: {table.held.kernel}, {table.held.calls} launches, {us(table.held.ns)} us, "
+              f"a {table.held.records[0]}")
     if table.rows:
         write_rows(table)
     write_phases(table)
@@ -474,12 +483,12 @@ def write_csv(table):
         writer.writerow([row.program, row.known("number"), row.phase, row.known("op"),
                          row.known("label"), forward_of(row), row.known("tensor"), row.known("shape"),
                          *csv_figures(table, row), ""])
-    for row in table.others:
+    for row in table.others + [table.held] * bool(table.held.calls):
         writer.writerow([""] * 8 + [*csv_figures(table, row), row.records[0]])
 
 
 def csv_figures(table, row):
-    percent = 100 * row.ns / table.ns if table.ns else ""
+    percent = 100 * row.ns / table.ns if table.ns and row is not table.held else ""
     return row.kernel, row.calls, row.ns / row.calls / 1000, row.ns / 1000, percent, row.gap_ns / row.calls / 1000
 
 

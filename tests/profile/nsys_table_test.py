@@ -15,7 +15,8 @@ import unittest
 from nsys_export import (BACKWARD, DATA, FORWARD, MAIN, OTHER_DOMAIN, OTHER_PROCESS, RUNTIME, UPDATE, WORKER, Export,
                          payload)
 
-SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "profiling" / "nsys_table.py"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "profiling" / "nsys_table.py"
 CUTAPE = None
 NODES = "graph_node_id,program,record,phase,op,tensor,shape,label\n"
 
@@ -120,6 +121,32 @@ class ByCall(Case):
         self.launch(50, "ct_group", 1000, 1100)
         self.check(self.rows(), ("7+8+9", "backward + update", "3", "ct_group", "0.1"),
                    fields="record phase forward_record kernel total_us")
+
+    def test_ranges_in_ranges(self):
+        e = self.export
+        e.range(10, 50, FORWARD, "linear", 1)
+        e.range(10, 90, RUNTIME, "replay", 1)  # it is outside, though it begins with that and stands behind it
+        e.range(12, 48, RUNTIME, "write", 64)
+        e.range(20, 30, UPDATE, "adam", 2)
+        for at in (11, 15, 25, 60):
+            self.launch(at, f"k{at}", 1000 + at, 1001 + at)
+        self.assertEqual({r["kernel"]: r["record"] or r["no_record_because"] for r in self.rows()},
+                         {"k11": "1", "k15": 'launched in the range "write"', "k25": "2",
+                          "k60": 'launched in the range "replay"'})
+
+    def test_what_launches_queue_behind_is_no_work(self):
+        e = self.export
+        e.range(10, 90, RUNTIME, "replay", 1)
+        e.range(20, 30, FORWARD, "linear", 1)
+        self.launch(15, "ct_hold", 1000, 1300)
+        self.launch(25, "ct_linear", 1310, 1410)
+        self.launch(85, "ct_sum", 1410, 1710)
+        self.check(self.rows(), ("1", "ct_linear", "0.1", "25.0", "0.01"), ("", "ct_sum", "0.3", "75.0", "0.0"),
+                   ("", "ct_hold", "0.3", "", "0.0"), fields="record kernel total_us share_percent gap_us")
+        text = table(self.path).stdout
+        self.assertIn("\n2 kernels", "\n" + text)
+        self.assertIn("not in what follows: ct_hold, 1 launches, 0.30 us, a wait", text)
+        self.assertRegex(text, r"\nno record +0.30 +75.0 +0.00 +1\n")
 
     def test_gaps_are_of_a_gpu(self):
         e = self.export
@@ -316,12 +343,14 @@ class Order(Case):
     def test_all(self):
         e = self.export
         for number, category, text, ns in ((1, FORWARD, "linear", 30), (2, FORWARD, "sum", 50), (9, UPDATE, "adam", 40),
-                                           (5, BACKWARD, "linear#1 backward dw", 20), (0, DATA, "gather", 10)):
+                                           (5, BACKWARD, "linear#1 backward dx", 20), (0, DATA, "gather", 10),
+                                           (3, FORWARD, "linear", 60)):
             t = 100 * number
             e.range(t, t + 50, category, text, number)
             e.kernel("k", 10000 + t, 10000 + t + ns, e.call(t + 10))
         e.close()
-        for order, expected in (("time", "29150"), ("record", "01259"), ("op", "90152"), ("phase", "21590")):
+        for order, expected in (("time", "329150"), ("record", "012359"), ("op", "903152"),
+                                ("phase", "321590")):
             done = table(self.path, "--csv", "--sort", order)
             self.assertEqual("".join(r["record"] for r in csv.DictReader(io.StringIO(done.stdout))), expected, order)
 
@@ -403,6 +432,22 @@ class BadInput(Case):
         self.assertEqual(table(self.path).returncode, 0)
         self.assertEqual(self.path.read_bytes(), before)
         self.assertEqual([p.name for p in self.folder.iterdir()], ["export.sqlite"])
+
+
+class Source(unittest.TestCase):
+    """What the script knows of the library is so there."""
+
+    def test_agrees(self):
+        hold = (ROOT / "kernels" / "cuda" / "hold.cu").read_text(encoding="utf-8")
+        self.assertRegex(hold, r'extern "C" __global__ void [^;{]*\bct_hold\(')
+        header = (ROOT / "runtime" / "profile" / "nvtx.h").read_text(encoding="utf-8")
+        record = re.search(r"typedef struct ct_nvtx_record \{(.*?)\} ct_nvtx_record;", header, re.S).group(1)
+        self.assertEqual(re.findall(r"^ *(.*?);", record, re.M),
+                         ["uint32_t record", "uint32_t program", "uint32_t launch", "char dtype[8]", "char shape[96]"])
+        nvtx = (ROOT / "runtime" / "profile" / "nvtx.c").read_text(encoding="utf-8")
+        self.assertEqual(re.findall(r"\[(CT_\w+)(?: \+ 1)?\] = \{\"(\w+)\", 0x", nvtx),
+                         [("CT_PHASE_FORWARD", "forward"), ("CT_PHASE_BACKWARD", "backward"),
+                          ("CT_PHASE_UPDATE", "update"), ("CT_PHASE_DATA", "data"), ("CT_NVTX_RUNTIME", "runtime")])
 
 
 class Size(Case):
