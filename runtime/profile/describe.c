@@ -6,62 +6,34 @@
 #include "files/tape_words.h"
 #include "profile/profile.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* ---- labels ------------------------------------------------------------------------------------ */
 
-/* Does the adjoint that a sweep left at a tensor come from this record: as it is, or as a term of the sum? */
-static bool is_from(const ct_tape *t, ct_ref adjoint, const ct_record *maker)
+static void say_input(ct_context *ctx, ct_text *text, const ct_record *source, uint32_t input)
 {
-    while (adjoint != CT_REF_NONE && !ct_ref_is_leaf(adjoint)) {
-        const ct_record *r = &t->records[t->values[adjoint].record];
-        if (r == maker) return true;
-        if (!(r->flags & CT_RECORD_SUMS)) return false;
-        const ct_operand *terms = &t->operands[r->operand]; /* what was there, and what was added */
-        if (!ct_ref_is_leaf(terms[1].ref) && &t->records[t->values[terms[1].ref].record] == maker) return true;
-        adjoint = terms[0].ref;
-    }
-    return false;
-}
-
-/* Which input of `source` this record is the gradient of; n_in: it only leads to one. */
-static uint32_t gradient_of(ct_context *ctx, const ct_record *source, const ct_record *r)
-{
-    const ct_operand *inputs = &ctx->tape->operands[source->operand];
-    for (uint32_t i = 0; i < source->n_in; i++) {
-        const ct_value *v = ct_value_at(ctx, inputs[i].ref);
-        if (v->sweep && is_from(ctx->tape, ct_handle_ref(v->adjoint), r)) return i;
-    }
-    return source->n_in;
-}
-
-static const char *given_name(ct_context *ctx, ct_ref ref)
-{
-    const char *name = ct_ref_is_leaf(ref) ? ct_leaf_at(ctx, ref)->name : ct_tape_name_of(ctx, ref);
-    return name && *name ? name : NULL;
-}
-
-void ct_record_label(ct_context *ctx, uint32_t number, char *text, size_t bytes)
-{
-    const ct_tape *t = ctx->tape;
-    const ct_record *r = &t->records[number];
-    const uint32_t source_number = ct_source_record(t, r);
-    if (source_number == CT_NO_RECORD) {
-        snprintf(text, bytes, "%s#%u", ct_op_of(ctx, r->op)->name, number);
-        return;
-    }
-    const ct_record *source = &t->records[source_number];
-    const char *what = r->flags & CT_RECORD_HOOK ? "hook" : "backward";
-    const int used = snprintf(text, bytes, "%s#%u %s", ct_op_of(ctx, source->op)->name, source_number, what);
-    const uint32_t input = r->flags & CT_RECORD_HOOK ? source->n_in : gradient_of(ctx, source, r);
-    if (input == source->n_in || used < 0 || (size_t)used >= bytes) return;
     int length = 0;
     const char *operand = ct_operand_name(ct_op_of(ctx, source->op), input, &length);
     if (!operand) operand = "input", length = 5;
-    const char *name = given_name(ctx, t->operands[source->operand + input].ref);
-    snprintf(text + used, bytes - (size_t)used, " d%.*s%s%s%s", length, operand, name ? " (" : "", name ? name : "",
-             name ? ")" : "");
+    ct_text_add(text, " d%.*s", length, operand);
+    const ct_ref ref = ctx->tape->operands[source->operand + input].ref;
+    if (!ct_has_name(ctx, ref)) return;
+    ct_text_add(text, " (");
+    ct_say_name(ctx, text, ref);
+    ct_text_add(text, ")");
+}
+
+void ct_say_label(ct_context *ctx, ct_text *text, uint32_t number)
+{
+    const ct_tape *t = ctx->tape;
+    const ct_record *r = &t->records[number];
+    const uint32_t source = ct_source_record(t, r);
+    const bool own = source == CT_NO_RECORD;
+    ct_say_op(ctx, text, own ? r : &t->records[source]);
+    ct_text_add(text, "#%u", own ? number : source);
+    if (own) return;
+    ct_text_add(text, r->flags & CT_RECORD_HOOK ? " hook" : " backward");
+    if (r->gradient) say_input(ctx, text, &t->records[source], r->gradient - 1u);
 }
 
 /* ---- texts --------------------------------------------------------------------------------------- */
@@ -145,23 +117,22 @@ static ct_profile_row *add_row(ct_context *ctx, const ct_program *program, const
     if (!ct_grow(ctx, (void **)&p->rows, &p->rows_capacity, p->n_rows + 1, sizeof *p->rows)) return NULL;
     ct_profile_row *row = &p->rows[p->n_rows++];
     const ct_record *r = record_at(ctx, out, l->record);
+    const bool folded = l->folded != CT_NOT_FOLDED;
     *row = (ct_profile_row){.program = (uint32_t)p->n_programs,
                             .record = out->first_record + l->record,
+                            .stored = out->first_record + (folded ? l->folded : l->record),
                             .forward = CT_NO_ROW,
                             .phase = r->phase,
                             .dtype = l->args.dtype};
-    const bool folded = l->folded != CT_NOT_FOLDED;
     ct_say_op(ctx, text, r);
     if (folded) {
         ct_text_add(text, " + ");
         ct_say_op(ctx, text, record_at(ctx, out, l->folded));
     }
     row->op = keep(ctx, text);
-    char label[CT_LABEL_BYTES];
-    ct_record_label(ctx, row->record, label, sizeof label);
-    ct_text_add(text, "%s", label);
+    ct_say_label(ctx, text, row->record);
     row->label = keep(ctx, text);
-    say_written(ctx, &program->plan, &program->plan.records[folded ? l->folded : l->record], text, row);
+    say_written(ctx, &program->plan, &program->plan.records[row->stored - out->first_record], text, row);
     return row;
 }
 
@@ -173,6 +144,7 @@ static bool add_rows(ct_context *ctx, const ct_program *program, ct_profile_prog
         const ct_launch *l = &program->code.launches[i];
         if (!row || row->record != out->first_record + l->record) row = add_row(ctx, program, out, l, text);
         if (!row) return false;
+        out->row_with[l->record] = (uint32_t)(row - ctx->profile->rows);
         row->launches++;
         row->flops += (double)l->flops;
         row->bytes += (double)l->bytes;
@@ -182,16 +154,14 @@ static bool add_rows(ct_context *ctx, const ct_program *program, ct_profile_prog
     return true;
 }
 
-/* The row of a record of the step that is being played: in the program that is being described, the last, or in one
- * that this step has played before. */
-static uint32_t row_with(const ct_profile *p, uint32_t record)
+/* The row of a record of the step: in this program, or in one that the step has played before. */
+static uint32_t row_with(const ct_profile *p, const ct_profile_program *program, uint32_t record)
 {
-    for (uint32_t i = (uint32_t)p->n_rows; i-- > 0;) {
-        const ct_profile_row *row = &p->rows[i];
-        if (row->record == record && (row->program == p->n_programs || p->programs[row->program].step == p->steps))
-            return i;
+    while (record < program->first_record) {
+        if (program->before == CT_NO_PROGRAM) return CT_NO_ROW; /* of before the profile */
+        program = &p->programs[program->before];
     }
-    return CT_NO_ROW;
+    return program->row_with[record - program->first_record];
 }
 
 static void find_forward(const ct_context *ctx, const ct_profile_program *out)
@@ -199,7 +169,7 @@ static void find_forward(const ct_context *ctx, const ct_profile_program *out)
     ct_profile *p = ctx->profile;
     for (uint32_t i = out->first_row; i < p->n_rows; i++) {
         const uint32_t source = ct_source_record(ctx->tape, &ctx->tape->records[p->rows[i].record]);
-        if (source != CT_NO_RECORD) p->rows[i].forward = row_with(p, source);
+        if (source != CT_NO_RECORD) p->rows[i].forward = row_with(p, out, source);
     }
 }
 
@@ -221,12 +191,14 @@ static void add_value(ct_profile_program *out, ct_profile_value value)
 static void describe_value(ct_context *ctx, const ct_plan *plan, uint32_t i, ct_profile_program *out, ct_text *text)
 {
     const ct_plan_value *v = &plan->values[i];
-    const ct_ref ref = ref_of(ctx, plan, i);
+    const uint32_t row = out->row_with[v->maker];
+    const uint32_t k = row == CT_NO_ROW ? v->maker : ctx->profile->rows[row].stored - out->first_record;
+    const ct_ref ref = ref_of(ctx, plan, k == v->maker ? i : ct_plan_out(plan, &plan->records[k], 0)->value);
     ct_say_name(ctx, text, ref);
     if (!ct_has_name(ctx, ref)) {
         ct_text_add(text, " of ");
-        ct_say_op(ctx, text, record_at(ctx, out, v->maker));
-        ct_text_add(text, "#%u", out->first_record + v->maker);
+        ct_say_op(ctx, text, record_at(ctx, out, k));
+        ct_text_add(text, "#%u", out->first_record + k);
     }
     ct_profile_value value = {.name = keep(ctx, text),
                               .offset = v->offset,
@@ -282,17 +254,26 @@ static bool add_values(ct_context *ctx, const ct_plan *plan, ct_profile_program 
 
 /* ---- the whole ------------------------------------------------------------------------------------------ */
 
+static bool make_room(ct_context *ctx, ct_profile_program *out)
+{
+    out->row_of = ct_alloc(ctx, out->n_launches * sizeof *out->row_of);
+    out->times = ct_alloc(ctx, out->n_launches * sizeof *out->times);
+    out->row_with = ct_alloc(ctx, out->n_records * sizeof *out->row_with);
+    if (!out->row_of || !out->times || !out->row_with) return false;
+    for (uint32_t k = 0; k < out->n_records; k++) out->row_with[k] = CT_NO_ROW;
+    return true;
+}
+
 bool ct_profile_describe(ct_context *ctx, const ct_program *program, ct_profile_program *out)
 {
     ct_text text = {.ctx = ctx};
     *out = (ct_profile_program){.number = program->number,
+                                .before = ctx->profile->last,
                                 .first_record = (uint32_t)ctx->tape->first_record,
                                 .n_records = program->plan.n_records,
                                 .first_row = (uint32_t)ctx->profile->n_rows,
                                 .n_launches = program->code.n_launches};
-    out->row_of = ct_alloc(ctx, out->n_launches * sizeof *out->row_of);
-    out->times = ct_alloc(ctx, out->n_launches * sizeof *out->times);
-    const bool done = out->row_of && out->times && add_rows(ctx, program, out, &text) &&
+    const bool done = make_room(ctx, out) && add_rows(ctx, program, out, &text) &&
                       add_values(ctx, &program->plan, out, &text) && !ctx->profile->out_of_memory;
     if (done) find_forward(ctx, out);
     ct_text_free(&text);

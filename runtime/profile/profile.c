@@ -14,7 +14,7 @@
 
 static void free_program(ct_context *ctx, ct_profile_program *p)
 {
-    void *memory[] = {p->values, p->alive, p->row_of, p->times};
+    void *memory[] = {p->values, p->alive, p->row_with, p->row_of, p->times};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) ct_free(ctx, memory[i]);
 }
 
@@ -26,7 +26,9 @@ static void clear(ct_context *ctx, ct_profile *p)
     p->n_programs = p->n_rows = p->n_spans = p->n_nodes = p->n_texts = 0;
     p->spans_left_out = 0;
     p->steps = 0;
-    p->played = p->collected = p->out_of_memory = false;
+    p->last = CT_NO_PROGRAM;
+    p->last_end = 0;
+    p->collected = p->out_of_memory = false;
 }
 
 void ct_profile_close(ct_context *ctx)
@@ -42,10 +44,13 @@ void ct_profile_close(ct_context *ctx)
 
 /* ---- what was played ---------------------------------------------------------------------------------- */
 
-static ct_profile_program *find(ct_profile *p, uint32_t number)
+/* What follows the last that this step has played stands behind it, most often the next. */
+static ct_profile_program *find(ct_profile *p, const ct_tape *t, uint32_t number)
 {
-    for (size_t i = p->n_programs; i-- > 0;)
-        if (p->programs[i].number == number) return &p->programs[i];
+    for (size_t i = p->last == CT_NO_PROGRAM ? 0 : p->last + 1; i < p->n_programs; i++) {
+        ct_profile_program *g = &p->programs[i];
+        if (g->number == number && g->before == p->last && g->first_record == t->first_record) return g;
+    }
     return NULL;
 }
 
@@ -65,7 +70,7 @@ static ct_profile_program *described(ct_context *ctx, const ct_program *program)
 {
     ct_profile *p = ctx->profile;
     if (p->out_of_memory) return NULL;
-    ct_profile_program *known = find(p, program->number);
+    ct_profile_program *known = find(p, ctx->tape, program->number);
     if (!known) known = add_program(ctx, program);
     p->out_of_memory = !known;
     return known;
@@ -74,11 +79,10 @@ static ct_profile_program *described(ct_context *ctx, const ct_program *program)
 static void add_span(ct_context *ctx, ct_profile_span span)
 {
     ct_profile *p = ctx->profile;
-    if (p->n_spans == CT_MOST_SPANS ||
-        !ct_grow(ctx, (void **)&p->spans, &p->spans_capacity, p->n_spans + 1, sizeof span)) {
-        p->spans_left_out++;
-        return;
-    }
+    p->spans_left_out += p->n_spans == CT_MOST_SPANS;
+    if (p->n_spans == CT_MOST_SPANS) return;
+    p->out_of_memory |= !ct_grow(ctx, (void **)&p->spans, &p->spans_capacity, p->n_spans + 1, sizeof span);
+    if (p->out_of_memory) return;
     span.begin -= p->begin;
     span.end -= p->begin;
     span.step = p->steps;
@@ -102,7 +106,8 @@ static void count(ct_context *ctx, ct_profile_program *program)
             const ct_launch_time *t = &program->times[next];
             ns += t->end - t->begin;
             row->host_ns += t->returned - t->asked;
-            if (next) row->gap_ns += t->begin - t[-1].end;
+            if (p->last_end) row->gap_ns += t->begin - p->last_end;
+            p->last_end = t->end;
             add_span(ctx, (ct_profile_span){
                               .begin = t->begin, .end = t->end, .row = program->row_of[i], .track = row->phase});
         }
@@ -111,9 +116,8 @@ static void count(ct_context *ctx, ct_profile_program *program)
         if (ns > row->most_ns) row->most_ns = ns;
         row->calls++;
     }
+    p->last = (uint32_t)(program - p->programs);
     program->plays++;
-    program->step = p->steps;
-    p->played = true;
     if (program->n_launches) program->ns += program->times[program->n_launches - 1].end - program->times[0].begin;
 }
 
@@ -126,8 +130,10 @@ static ct_status play_unwatched(ct_context *ctx, ct_program *program, int64_t n,
 
 void ct_profile_step_ended(ct_context *ctx)
 {
-    ctx->profile->steps += ctx->profile->played;
-    ctx->profile->played = false;
+    ct_profile *p = ctx->profile;
+    p->steps += p->last != CT_NO_PROGRAM;
+    p->last = CT_NO_PROGRAM;
+    p->last_end = 0;
 }
 
 ct_status ct_profile_play(ct_context *ctx, ct_program *program, int64_t n, int64_t *played)
@@ -168,11 +174,11 @@ static void note_nodes(ct_context *ctx, const ct_profile_program *known, const c
 /* Programs go from the cache: their graphs are told of while they are there. */
 static void find_nodes(ct_context *ctx)
 {
+    const ct_profile *p = ctx->profile;
     for (size_t i = 0; i < CT_PROGRAM_BUCKETS; i++)
-        for (const ct_program *p = ctx->programs->buckets[i]; p; p = p->chain) {
-            const ct_profile_program *known = find(ctx->profile, p->number);
-            if (known) note_nodes(ctx, known, &p->code);
-        }
+        for (const ct_program *program = ctx->programs->buckets[i]; program; program = program->chain)
+            for (size_t g = 0; program->code.n_graph_nodes && g < p->n_programs; g++)
+                if (p->programs[g].number == program->number) note_nodes(ctx, &p->programs[g], &program->code);
 }
 
 /* ---- begin and end ---------------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include "program/program.h"
 
 #define CT_NO_ROW UINT32_MAX
+#define CT_NO_PROGRAM UINT32_MAX
 
 /* Lines of the timeline. The first four are the phases, CT_PHASE_*. */
 enum { CT_TRACK_COPIES = CT_PHASE_DATA + 1, CT_TRACK_HOST, CT_TRACKS };
@@ -19,6 +20,7 @@ enum { CT_TRACK_COPIES = CT_PHASE_DATA + 1, CT_TRACK_HOST, CT_TRACKS };
 typedef struct ct_profile_row {
     uint32_t program; /* in ct_profile.programs                                                        */
     uint32_t record;  /* its number in the step                                                        */
+    uint32_t stored;  /* that of the record whose value its launch stores: one that is folded into it  */
     uint32_t forward; /* row of the record by whose gradient rule it is; CT_NO_ROW: none, or one without launches */
     uint8_t phase, dtype;
     const char *op;     /* "linear"; "matmul + act_grad" where a launch does the work of two            */
@@ -30,8 +32,8 @@ typedef struct ct_profile_row {
     int64_t calls;
     int64_t ns;                /* on the device, in all                                                 */
     int64_t least_ns, most_ns; /* of a call                                                             */
-    int64_t gap_ns;            /* for which the device had nothing to do before it, in all              */
-    int64_t host_ns;           /* that the host took to launch it, in all                               */
+    int64_t gap_ns;  /* for which the device had nothing to do before it, in all, the first of a step left out */
+    int64_t host_ns; /* that the host took to launch it, in all                               */
 } ct_profile_row;
 
 /* A value of a program in step memory, or all that the step's earlier programs have left there. Records are numbers in
@@ -43,8 +45,11 @@ typedef struct ct_profile_value {
     uint32_t first, last; /* records between which it is alive; last CT_NEVER: kept until the step ends */
 } ct_profile_value;
 
+/* A program as a part of a step. The same one is another here where another was played in the step before it: its
+ * records then have other numbers, or belong to other ones. */
 typedef struct ct_profile_program {
     uint32_t number;                  /* as programs were compiled, from 1                              */
+    uint32_t before;                  /* that the step has played before it; CT_NO_PROGRAM: none        */
     uint32_t first_record, n_records; /* of the step                                                    */
     uint32_t first_row, n_rows;
     ct_profile_value *values;
@@ -52,10 +57,10 @@ typedef struct ct_profile_program {
     size_t *alive;         /* bytes of values alive at each of its records, [n_records]                  */
     uint32_t peak;         /* the record, of the step, at which that is the most                         */
     size_t arena_bytes;    /* that the places of values take                                             */
+    uint32_t *row_with;    /* of a record, [n_records]; CT_NO_ROW: it launches nothing                   */
     uint32_t *row_of;      /* of a launch, [n_launches]                                                  */
     ct_launch_time *times; /* of the launches of the play that was last timed                            */
     uint32_t n_launches;
-    uint32_t step;     /* in which it was last played */
     int64_t plays, ns; /* from the begin of the first launch to the end of the last, in all              */
 } ct_profile_program;
 
@@ -88,7 +93,6 @@ typedef struct ct_peaks {
 
 typedef struct ct_profile {
     bool collecting, collected;
-    bool played;        /* something of this step      */
     bool out_of_memory; /* of the host: something is not there */
     int64_t begin, end; /* CLOCK_MONOTONIC, ns */
     ct_profile_program *programs;
@@ -98,8 +102,10 @@ typedef struct ct_profile {
     char **texts; /* all names and shapes above */
     size_t n_programs, n_rows, n_spans, n_nodes, n_texts;
     size_t programs_capacity, rows_capacity, spans_capacity, nodes_capacity, texts_capacity;
-    int64_t spans_left_out; /* beyond CT_MOST_SPANS: the rows have them all the same */
+    int64_t spans_left_out; /* beyond CT_MOST_SPANS; rows count launches all the same */
     uint32_t steps;
+    uint32_t last;     /* program that this step has played; CT_NO_PROGRAM: none */
+    int64_t last_end;  /* of the last launch of this step; 0: none                */
     size_t pool_bytes; /* in use at the end, step memory included                       */
     ct_profile_order order;
     ct_peaks peaks; /* stay from one profile to the next */
@@ -131,11 +137,6 @@ void ct_profile_measure(ct_context *);
 const ct_profile *ct_profile_ready(ct_context *, const char *call, ct_status *);
 /* Numbers of the rows in the order that was asked for, n_rows of them; NULL: host memory is out. For ct_free. */
 uint32_t *ct_profile_sorted(ct_context *, const ct_profile *);
-/* Of all rows' time. */
-double ct_profile_share(const ct_profile *, const ct_profile_row *);
-int64_t ct_profile_total_ns(const ct_profile *);
-/* Time of the rows that belong to its gradient, and to theirs. */
-int64_t ct_profile_backward_ns(const ct_profile *, uint32_t row);
 
 /* The bandwidth that a record that moves so many bytes could have: the most that was measured for as many or more,
  * so that what fits a cache is compared with that cache. 0: not measured. */

@@ -83,30 +83,6 @@ ct_status ct_profile_sort(ct_context *ctx, ct_profile_order order)
 
 /* ---- sums --------------------------------------------------------------------------------------- */
 
-int64_t ct_profile_total_ns(const ct_profile *p)
-{
-    int64_t ns = 0;
-    for (size_t i = 0; i < p->n_rows; i++) ns += p->rows[i].ns;
-    return ns;
-}
-
-double ct_profile_share(const ct_profile *p, const ct_profile_row *row)
-{
-    const int64_t total = ct_profile_total_ns(p);
-    return total > 0 ? (double)row->ns / (double)total : 0;
-}
-
-int64_t ct_profile_backward_ns(const ct_profile *p, uint32_t row)
-{
-    int64_t ns = 0;
-    for (size_t i = 0; i < p->n_rows; i++) {
-        uint32_t of = p->rows[i].forward;
-        while (of != CT_NO_ROW && of != row) of = p->rows[of].forward;
-        if (of == row) ns += p->rows[i].ns;
-    }
-    return ns;
-}
-
 static void add_row(const ct_profile *p, const ct_profile_row *row, ct_profile_sums *s)
 {
     ct_phase_sum *phase = &s->phases[row->phase];

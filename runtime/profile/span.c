@@ -42,10 +42,12 @@ static void begin_launch(void *user, const ct_code *code, uint32_t launch)
         snprintf(record.dtype, sizeof record.dtype, "%s", ct_dtype_name(shape->dtype));
         snprintf(record.shape, sizeof record.shape, "%s", ct_shape_text(ctx, shape));
     }
-    char text[CT_LABEL_BYTES];
+    ct_text label = {.ctx = ctx};
     const bool derived = ct_source_record(ctx->tape, &ctx->tape->records[record.record]) != CT_NO_RECORD;
-    if (derived) ct_record_label(ctx, record.record, text, sizeof text);
-    ct_nvtx_push_record(r->phase, r->op, ct_plan_op(&program->plan, r)->name, derived ? text : NULL, &record);
+    if (derived) ct_say_label(ctx, &label, record.record);
+    ct_nvtx_push_record(r->phase, r->op, ct_plan_op(&program->plan, r)->name, label.failed ? NULL : label.bytes,
+                        &record);
+    ct_text_free(&label);
 }
 
 static void end_launch(void *user)

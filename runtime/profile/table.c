@@ -5,7 +5,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { MOST_ALIVE = 10 }; /* values that are listed at a peak */
+enum {
+    MOST_ALIVE = 10, /* values that are listed at a peak */
+    MOST_PROGRAMS = 8
+};
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
 
@@ -205,6 +208,19 @@ static bool write_memory(const ct_report_of *r, const ct_profile_program *progra
     return true;
 }
 
+/* Of those that keep values. */
+static bool write_memories(const ct_report_of *r, ct_lines *l)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < r->p->n_programs; i++)
+        if (r->p->programs[i].n_values && n++ < MOST_PROGRAMS && !write_memory(r, &r->p->programs[i], l)) return false;
+    if (n <= MOST_PROGRAMS) return true;
+    ct_lines_end(l);
+    ct_text_add(&l->line, "and the memory of %u more programs", n - MOST_PROGRAMS);
+    ct_lines_end(l);
+    return true;
+}
+
 static bool write_text(const ct_report_of *r, ct_lines *l)
 {
     write_heading(r, l);
@@ -212,9 +228,7 @@ static bool write_text(const ct_report_of *r, ct_lines *l)
     write_rows(r, l);
     write_phases(r, l);
     write_pairs(r, l);
-    for (size_t i = 0; i < r->p->n_programs; i++)
-        if (!write_memory(r, &r->p->programs[i], l)) return false;
-    return true;
+    return write_memories(r, l);
 }
 
 /* ---- CSV --------------------------------------------------------------------------------------------- */

@@ -132,6 +132,24 @@ static void contribute(sweep *s, ct_ref ref, ct_tensor g)
         t->sweep_leaves[s->n_leaves++] = ref;
 }
 
+static void mark_gradient(ct_tape *t, ct_tensor g, uint32_t input)
+{
+    const ct_ref ref = ct_handle_ref(g);
+    if (ct_ref_is_leaf(ref)) return;
+    ct_record *r = &t->records[t->values[ref].record];
+    if (r->source == t->sweeping_record && !r->gradient && input < UINT16_MAX) r->gradient = (uint16_t)(input + 1);
+}
+
+/* What the rule that is recording gave for an input. Its record, and that of the sum with what was there, are marked
+ * for those who tell of them. */
+static void take(sweep *s, ct_ref ref, ct_tensor g, uint32_t input)
+{
+    contribute(s, ref, g);
+    if (s->ctx->status) return;
+    mark_gradient(s->ctx->tape, g, input);
+    mark_gradient(s->ctx->tape, ct_value_at(s->ctx, ref)->adjoint, input);
+}
+
 /* The values a rule reads must still be those that the forward op read. */
 static bool check_versions(ct_context *ctx, const ct_record *r)
 {
@@ -203,7 +221,7 @@ static bool sweep_record(sweep *s, uint32_t index)
     t->sweeping_record = index;
     op->vjp(ctx, &a);
     for (uint32_t i = 0; i < r.n_in && !ctx->status; i++)
-        if (needs[i] && a.gin[i].bits) contribute(s, refs[i], a.gin[i]);
+        if (needs[i] && a.gin[i].bits) take(s, refs[i], a.gin[i], i);
     t->sweeping_record = CT_NO_RECORD;
     ct_free(ctx, many);
     if (ctx->status) return false;

@@ -34,6 +34,7 @@ typedef struct ct_record {
     uint16_t op;
     uint8_t flags, phase;
     uint8_t n_attr, n_scalar;
+    uint16_t gradient; /* of which input of its source it is the gradient, or a part of it: from 1; 0: of none */
     uint32_t n_in, n_out;
     uint32_t operand; /* first of n_in inputs, then n_out outputs, in operands[] */
     uint32_t attr;    /* first in attrs[]: integers, part of the key             */

@@ -28,6 +28,18 @@ class Profile : public ::testing::Test
         ctx_.check(ct_profile_end(ctx_), "ct_profile_end");
         ASSERT_TRUE(view_whole(ctx_, &whole_));
     }
+    // A row of a gradient rule bears the name of the row that it is said to belong to.
+    void expect_rows_with_their_forwards(int least)
+    {
+        for (size_t i = 0; i < whole_.n_rows; ++i) {
+            const view_row row = view_row_at(ctx_, i);
+            if (row.forward < 0) continue;
+            const std::string of = view_row_at(ctx_, static_cast<size_t>(row.forward)).label;
+            EXPECT_EQ(std::string(row.label).rfind(of + " ", 0), 0u) << row.label << " is said to be of " << of;
+            least--;
+        }
+        EXPECT_LE(least, 0);
+    }
     std::map<std::string, view_row> rows()
     {
         std::map<std::string, view_row> found;
@@ -201,6 +213,104 @@ TEST_F(Profile, AStepInTwoPrograms_IsJoined)
     EXPECT_EQ(joined, 3);
 }
 
+// The same program is a later part of another step: its records have other numbers there.
+TEST_F(Profile, AProgramThatIsElsewhereInAnotherStep_IsAnotherThere)
+{
+    const ct_tensor x = ctx_.leaf(CT_F32, {2, 3}, {1, 2, 3, 4, 5, 6}), count = ctx_.leaf(CT_F32, {1}, {0}),
+                    one = ctx_.leaf(CT_F32, {1}, {1});
+    ctx_.check(ct_set_requires_grad(ctx_, x, true), "ct_set_requires_grad");
+    ctx_.check(ct_profile_begin(ctx_), "ct_profile_begin");
+    for (const bool second : {false, true}) {
+        if (second) ctx_.check(ct_accumulate(ctx_, count, one), "ct_accumulate");
+        if (second) ctx_.check(ct_flush(ctx_), "ct_flush");
+        const ct_tensor loss = ct_sum(ctx_, ct_square(ctx_, ct_exp(ctx_, x)), 0, nullptr, false);
+        EXPECT_GT(ct_item(ctx_, loss), 0);
+        if (second) ctx_.check(ct_backward(ctx_, loss), "ct_backward");
+        ctx_.end_step();
+    }
+    ctx_.check(ct_profile_end(ctx_), "ct_profile_end");
+    ASSERT_TRUE(view_whole(ctx_, &whole_));
+    ASSERT_EQ(whole_.n_programs, 4u);
+    EXPECT_EQ(view_program_at(ctx_, 0).number, view_program_at(ctx_, 2).number);
+    EXPECT_EQ(view_program_at(ctx_, 2).first_record, 1u);
+    EXPECT_EQ(rows().count("exp#0") + rows().count("exp#1"), 2u);
+    expect_rows_with_their_forwards(2);
+}
+
+TEST_F(Profile, AProgramFromTheMidstOfAStep_IsAnotherAtTheStartOfOne)
+{
+    const ct_tensor x = ctx_.leaf(CT_F32, {4}, {1, 2, 3, 4}), sum = ctx_.leaf(CT_F32, {4}, {0, 0, 0, 0});
+    ctx_.check(ct_accumulate(ctx_, sum, x), "ct_accumulate");
+    ctx_.check(ct_profile_begin(ctx_), "ct_profile_begin"); // which launches that
+    for (int step = 0; step < 2; ++step) {
+        ctx_.read(ct_exp(ctx_, x));
+        ctx_.end_step();
+    }
+    ctx_.check(ct_profile_end(ctx_), "ct_profile_end");
+    ASSERT_TRUE(view_whole(ctx_, &whole_));
+    EXPECT_EQ(rows().count("exp#1") + rows().count("exp#0"), 2u);
+}
+
+// One backward program that follows two forward ones is two parts of steps, each with gradients of its own.
+TEST_F(Profile, AProgramAfterTwoOthers_BelongsToEach)
+{
+    const ct_tensor x = ctx_.leaf(CT_F32, {2, 2}, {1, 2, 3, 4}), w = ctx_.leaf(CT_F32, {2, 2}, {1, 2, 3, 4});
+    ctx_.check(ct_set_requires_grad(ctx_, w, true), "ct_set_requires_grad");
+    ctx_.check(ct_profile_begin(ctx_), "ct_profile_begin");
+    for (int step = 0; step < 8; ++step) {
+        const ct_tensor h = step % 2 ? ct_exp(ctx_, x) : ct_sin(ctx_, x);
+        const ct_tensor loss = ct_sum(ctx_, ct_square(ctx_, ct_matmul(ctx_, h, w)), 0, nullptr, false);
+        EXPECT_GT(ct_item(ctx_, loss), 0);
+        if (step >= 2) ctx_.check(ct_backward(ctx_, loss), "ct_backward");
+        ctx_.end_step();
+    }
+    ctx_.check(ct_profile_end(ctx_), "ct_profile_end");
+    ASSERT_TRUE(view_whole(ctx_, &whole_));
+    std::map<int64_t, std::set<uint32_t>> programs; // whose rows belong to those of another
+    for (size_t i = 0; i < whole_.n_rows; ++i) {
+        const view_row row = view_row_at(ctx_, i);
+        EXPECT_EQ(row.calls, row.phase == 0 ? 4 : 3) << row.label;
+        if (row.forward >= 0) programs[view_row_at(ctx_, static_cast<size_t>(row.forward)).program].insert(row.program);
+    }
+    EXPECT_EQ(programs, (std::map<int64_t, std::set<uint32_t>>{{0, {2}}, {1, {3}}}));
+    expect_rows_with_their_forwards(4);
+}
+
+// The device waits for the host between two programs of a step too.
+TEST_F(Profile, AReadWithinAStep_IsAGap)
+{
+    const ct_tensor x = ctx_.leaf(CT_F32, {4}, {1, 2, 3, 4});
+    ctx_.check(ct_profile_begin(ctx_), "ct_profile_begin");
+    for (int step = 0; step < 2; ++step) {
+        ctx_.read(ct_square(ctx_, x));
+        ctx_.read(ct_exp(ctx_, x));
+        ctx_.end_step();
+    }
+    ctx_.check(ct_profile_end(ctx_), "ct_profile_end");
+    ASSERT_TRUE(view_whole(ctx_, &whole_));
+    ASSERT_EQ(whole_.n_rows, 2u);
+    EXPECT_EQ(view_row_at(ctx_, 0).gap_ns, 0);
+    std::vector<view_span> launches;
+    for (size_t i = 0; i < whole_.n_spans; ++i)
+        if (view_span_at(ctx_, i).row >= 0) launches.push_back(view_span_at(ctx_, i));
+    ASSERT_EQ(launches.size(), 4u);
+    EXPECT_EQ(view_row_at(ctx_, 1).gap_ns, launches[1].begin - launches[0].end + launches[3].begin - launches[2].end);
+}
+
+// A user's name may hold anything; a label stays a line of UTF-8.
+TEST_F(Profile, NamesInLabels_AreWrittenAsElsewhere)
+{
+    const ct_tensor w = ctx_.leaf(CT_F32, {2}, {1, 2});
+    ctx_.check(ct_set_requires_grad(ctx_, w, true), "ct_set_requires_grad");
+    ctx_.check(ct_set_name(ctx_, w, "new\nline \xff"), "ct_set_name");
+    ctx_.check(ct_profile_begin(ctx_), "ct_profile_begin");
+    ctx_.check(ct_backward(ctx_, ct_sum(ctx_, ct_square(ctx_, w), 0, nullptr, false)), "ct_backward");
+    ctx_.end_step();
+    ctx_.check(ct_profile_end(ctx_), "ct_profile_end");
+    ASSERT_TRUE(view_whole(ctx_, &whole_));
+    EXPECT_EQ(rows().count("square#0 backward dx (new\\nline \\xff)"), 1u);
+}
+
 // A step may end by a read, after which nothing is left to be played; a launch is counted for the step that it is of.
 TEST_F(Profile, AStepThatEndsByARead_IsAStep)
 {
@@ -275,6 +385,28 @@ TEST_F(Profile, OfATensorThatIsUsedThreeTimes_EachGradientIsNamed)
     EXPECT_EQ(named.size(), 3u);
 }
 
+// So is the sum.
+TEST_F(Profile, ASumOfAdjoints_IsNamedByTheOneThatItAdds)
+{
+    const ct_tensor x = ctx_.leaf(CT_F32, {3}, {1, 2, 3});
+    ctx_.check(ct_set_requires_grad(ctx_, x, true), "ct_set_requires_grad");
+    ctx_.check(ct_set_name(ctx_, x, "x"), "ct_set_name");
+    ctx_.check(ct_profile_begin(ctx_), "ct_profile_begin");
+    const ct_tensor e = ct_exp(ctx_, x), y = ct_mul(ctx_, e, ct_sin(ctx_, x));
+    ctx_.check(ct_backward(ctx_, ct_sum(ctx_, y, 0, nullptr, false)), "ct_backward");
+    ctx_.end_step();
+    ctx_.check(ct_profile_end(ctx_), "ct_profile_end");
+    ASSERT_TRUE(view_whole(ctx_, &whole_));
+    int sums = 0;
+    for (size_t i = 0; i < whole_.n_rows; ++i) {
+        const view_row row = view_row_at(ctx_, i);
+        if (std::string(row.op) != "add") continue;
+        EXPECT_STREQ(row.label, "exp#0 backward dx (x)");
+        sums++;
+    }
+    EXPECT_EQ(sums, 1);
+}
+
 TEST_F(Profile, AnEpilogueStandsWithTheProductThatDoesItsWork)
 {
     const ct_tensor x = ctx_.leaf(CT_F32, {2, 3}, {1, 2, 3, 4, 5, 6}),
@@ -294,10 +426,14 @@ TEST_F(Profile, AnEpilogueStandsWithTheProductThatDoesItsWork)
         products++;
         EXPECT_STREQ(row.shape, "f32 [2,4]");
         EXPECT_EQ(label.rfind("linear#1 backward", 0), 0u) << label;
-        // What the product alone would be is nowhere.
-        for (size_t i = 0; i < view_program_at(ctx_, 0).n_values; ++i)
-            EXPECT_NE(view_value_at(ctx_, 0, i).name,
-                      std::string(row.tensor) + " of matmul#" + std::to_string(row.record));
+        // What the product alone would be is nowhere: its place has what is stored there.
+        std::set<std::string> values;
+        for (size_t i = 0; i < view_program_at(ctx_, 0).n_values; ++i) values.insert(view_value_at(ctx_, 0, i).name);
+        const std::string stored = std::string(row.tensor) + " of act_grad#";
+        const auto starts = [&](const std::string &name) { return name.rfind(stored, 0) == 0; };
+        EXPECT_EQ(std::count_if(values.begin(), values.end(), starts), 1);
+        for (const std::string &name : values)
+            EXPECT_EQ(name.find("matmul#" + std::to_string(row.record)), std::string::npos) << name;
     }
     EXPECT_EQ(products, 1);
 }

@@ -11,16 +11,17 @@
 namespace
 {
 
-// Lets the nth allocation from now fail, and every one after it.
+// Lets the nth allocation from now fail, and every one after it; or those of more than so many bytes.
 struct Heap {
     int64_t left = INT64_MAX, live = 0;
+    size_t most = SIZE_MAX;
     ct_config config()
     {
         ct_config c = {};
         c.host_user = this;
         c.host_alloc = [](void *user, size_t bytes) -> void * {
             Heap *heap = static_cast<Heap *>(user);
-            if (heap->left == 0) return nullptr;
+            if (heap->left == 0 || bytes > heap->most) return nullptr;
             heap->left--;
             heap->live++;
             return std::malloc(bytes ? bytes : 1);
@@ -66,6 +67,28 @@ TEST(ProfileWithoutMemory, TrainingGoesOn_AndTheProfileSaysSo)
         EXPECT_EQ(heap.live, 0);
     }
     EXPECT_GT(failed, 20);
+    plain.destroy();
+}
+
+TEST(ProfileWithoutMemory, ATimelineThatFoundNoRoom_IsNotTakenForALongOne)
+{
+    Heap heap;
+    Context other, ctx(devices().front(), heap.config());
+    Training plain, training;
+    ASSERT_TRUE(plain.create(other) && training.create(ctx));
+    ASSERT_TRUE(plain.step() && training.step());
+    ASSERT_EQ(ct_profile_begin(ctx), CT_OK);
+    ASSERT_TRUE(training.step() && plain.step());
+    heap.most = 16384;
+    ASSERT_EQ(ct_replay(ctx, 300), CT_OK);
+    ASSERT_EQ(ct_replay(other, 300), CT_OK);
+    heap.most = SIZE_MAX;
+    ASSERT_EQ(ct_profile_end(ctx), CT_OK);
+    view_profile seen;
+    EXPECT_FALSE(view_whole(ctx, &seen));
+    EXPECT_NE(std::string(ct_error_message(ctx)).find("ran out of host memory"), std::string::npos);
+    EXPECT_EQ(training.weights(), plain.weights());
+    training.destroy();
     plain.destroy();
 }
 

@@ -103,6 +103,22 @@ TEST_F(ProfileTable, TextHasTheFiguresOfAProfileMadeByHand)
     EXPECT_FALSE(has(text, "before f32 [9] 5000"));
 }
 
+// A step in many programs has its table still; one without values has no memory to tell of.
+TEST_F(ProfileTable, TextTellsOfTheMemoryOfAFewPrograms)
+{
+    const ct_tensor x = ctx.leaf(CT_F32, {4}, {1, 2, 3, 4}), sum = ctx.leaf(CT_F32, {4}, {0, 0, 0, 0});
+    ctx.check(ct_profile_begin(ctx), "ct_profile_begin");
+    ctx.check(ct_accumulate(ctx, sum, x), "ct_accumulate");
+    ctx.check(ct_flush(ctx), "ct_flush");
+    for (int i = 0; i < 10; ++i) ctx.read(ct_square(ctx, x));
+    ctx.end_step();
+    ctx.check(ct_profile_end(ctx), "ct_profile_end");
+    const std::vector<std::string> text = lines(table("t.txt"));
+    EXPECT_EQ(std::count_if(text.begin(), text.end(), [](const auto &line) { return line.rfind("memory of", 0) == 0; }),
+              8);
+    EXPECT_EQ(text.back(), "and the memory of 2 more programs");
+}
+
 TEST_F(ProfileTable, ColumnsStandUnderEachOther)
 {
     ASSERT_TRUE(profile_by_hand(ctx));
