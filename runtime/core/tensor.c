@@ -406,7 +406,7 @@ ct_status ct_describe(ct_context *ctx, ct_tensor tensor, ct_info *out)
 
 ct_status ct_set_name(ct_context *ctx, ct_tensor tensor, const char *name)
 {
-    ct_ref ref;
+    ct_ref ref = CT_REF_NONE;
     ct_status status = ct_resolve_query(ctx, "ct_set_name", tensor, &ref);
     if (status) return status;
     char *copy = NULL;

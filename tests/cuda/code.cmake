@@ -1,6 +1,6 @@
 # Looks into what was built: no load through the non-coherent path in the PTX, since one launch may write
 # what it reads; a symbol of its own for every kernel; and the library itself needs no CUDA to be loaded.
-# (A kernel that spills, or would take more than 128 registers, fails the build: ptxas is told so.)
+# (A kernel that spills, or would take more than 128 registers, fails the build where warnings do, as in .ci/run.)
 
 file(STRINGS ${MODULE} lines REGEX "(\\.entry ct_|\\.func .*__internal|ld\\.global\\.nc)")
 set(kernels)
