@@ -36,9 +36,9 @@ typedef struct cuda_device {
     ct_cublaslt *library; /* of large products */
     /* For cuda_timed.c: */
     cudaEvent_t *events; /* one, and two a launch              */
-    uint32_t n_events, events_capacity;
+    uint32_t n_events;
     cudaGraphNode_t *seen; /* nodes of the capture under way   */
-    size_t n_seen, seen_capacity;
+    size_t n_seen, events_capacity, seen_capacity;
     int (*node_id)(cudaGraphNode_t, uint64_t *); /* of CUPTI; NULL: not to be had */
     bool looked_for_cupti;
 } cuda_device;

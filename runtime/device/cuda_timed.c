@@ -11,19 +11,27 @@
 #include <dlfcn.h>
 #include <string.h>
 
+static bool grow(cuda_device *d, void **array, size_t *capacity, size_t need, size_t element)
+{
+    if (need <= *capacity) return true;
+    const size_t room = need + need / 2 + 16;
+    void *larger = d->alloc(d->ctx, room * element);
+    if (!larger) return false;
+    if (*capacity) memcpy(larger, *array, *capacity * element);
+    d->release(d->ctx, *array);
+    *array = larger;
+    *capacity = room;
+    return true;
+}
+
 /* ---- times ---------------------------------------------------------------------------------------- */
 
-/* They stay for the next play. */
+/* They stay for the next play. One that cannot be made leaves those before it, and is tried again. */
 static ct_status make_events(cuda_device *d, uint32_t n)
 {
-    if (n <= d->events_capacity) return CT_OK;
-    cudaEvent_t *events = d->alloc(d->ctx, n * sizeof *events);
-    if (!events) return ct_cuda_out_of_memory(d);
-    if (d->n_events) memcpy(events, d->events, d->n_events * sizeof *events);
-    d->release(d->ctx, d->events);
-    d->events = events;
-    d->events_capacity = n;
-    for (; d->n_events < n; d->n_events++) CT_TRY(d, cudaEventCreateWithFlags(&events[d->n_events], cudaEventDefault));
+    if (!grow(d, (void **)&d->events, &d->events_capacity, n, sizeof *d->events)) return ct_cuda_out_of_memory(d);
+    for (; d->n_events < n; d->n_events++)
+        CT_TRY(d, cudaEventCreateWithFlags(&d->events[d->n_events], cudaEventDefault));
     return CT_OK;
 }
 
@@ -140,19 +148,6 @@ static get_node_id *find_cupti(void)
 }
 
 void ct_cuda_capture_begins(cuda_device *d) { d->n_seen = 0; }
-
-static bool grow(cuda_device *d, void **array, size_t *capacity, size_t need, size_t element)
-{
-    if (need <= *capacity) return true;
-    const size_t room = need + need / 2 + 16;
-    void *larger = d->alloc(d->ctx, room * element);
-    if (!larger) return false;
-    if (*capacity) memcpy(larger, *array, *capacity * element);
-    d->release(d->ctx, *array);
-    *array = larger;
-    *capacity = room;
-    return true;
-}
 
 /* All nodes that the capture has so far, behind those that were seen. False: they cannot be told. */
 static bool list_nodes(cuda_device *d, cudaStream_t stream, size_t *n)

@@ -4,6 +4,7 @@
 #include "simt/include/cuda_runtime_api.h"
 #include "simt/simt.h"
 #include "support/errors.h"
+#include "support/temp_dir.h"
 #include "support/training.h"
 
 #include <dlfcn.h>
@@ -137,6 +138,40 @@ TEST_F(CudaCalls, EachOfAProfileFailingInTurn_IsAnError_AndNothingLeaks)
         EXPECT_GT(errors, failing / 2);
         take_report();
     }
+}
+
+// A profile that has no memory for the events of its launches stops, and training goes on; the next one makes those
+// that are missing.
+TEST_F(CudaCalls, AProfileWithoutMemoryForItsEvents_LeavesNoneBehindThatWereNotMade)
+{
+    int stopped = 0;
+    for (uint64_t failing = 1; failing <= 40; ++failing) {
+        const ct_config config = device_config();
+        ct_context *ctx = nullptr;
+        ASSERT_EQ(ct_create(&config, &ctx), CT_OK);
+        Training training;
+        ASSERT_TRUE(training.create(ctx) && training.step() && training.step());
+        ASSERT_EQ(ct_profile_begin(ctx), CT_OK);
+        fail_call(failing, cudaErrorMemoryAllocation);
+        const ct_status replayed = ct_replay(ctx, 1);
+        fail_call(0, 0);
+        (void)ct_profile_end(ctx);
+        TempDir dir;
+        const std::string path = dir.path("table.json");
+        const bool stops = replayed == CT_OK && ct_profile_table(ctx, path.c_str()) == CT_ERR_MEMORY;
+        stopped += stops;
+        if (stops) {
+            EXPECT_EQ(ct_profile_begin(ctx), CT_OK) << failing;
+            EXPECT_EQ(ct_replay(ctx, 1), CT_OK) << failing << ": " << ct_error_message(ctx);
+            EXPECT_EQ(ct_profile_end(ctx), CT_OK) << failing;
+            EXPECT_EQ(ct_profile_table(ctx, path.c_str()), CT_OK) << failing << ": " << ct_error_message(ctx);
+        }
+        heal();
+        training.destroy();
+        ct_destroy(ctx);
+    }
+    EXPECT_GT(stopped, 10);
+    take_report();
 }
 
 // A product that the library makes; where a call of it fails, it is our own that answers, or an error.
