@@ -53,14 +53,18 @@ static ct_status mark_base(cuda_device *d, int64_t *ns)
     return CT_OK;
 }
 
+#define HOLD_US 20
 #define HOLD_US_A_LAUNCH 10 /* a launch and two events, each some microseconds of the host */
 #define MOST_HOLD_US 5000
 
-/* The host queues all before the device comes to it: so no launch waits for the host, and none is timed with it. */
+/* The host queues before the device comes to it: so no launch waits for the host, and none is timed with it.
+ * That holds for some 500 launches. With more, the host goes on queueing while the device works, and stays ahead where
+ * launches take the device longer than the host; where they are shorter, the device comes to wait at last, and gaps and
+ * times have the host's in them. */
 static ct_status hold(cuda_device *d, uint32_t launches)
 {
-    const uint32_t us = 20 + HOLD_US_A_LAUNCH * (launches < MOST_HOLD_US ? launches : MOST_HOLD_US);
-    ct_hold_time time = {.microseconds = us < MOST_HOLD_US ? us : MOST_HOLD_US};
+    const uint64_t us = HOLD_US + (uint64_t)HOLD_US_A_LAUNCH * launches;
+    ct_hold_time time = {.microseconds = us < MOST_HOLD_US ? (uint32_t)us : MOST_HOLD_US};
     const cudaError_t error = ct_cuda_launch_kernel(ct_cuda_hold, &time, 1, 0, d->stream);
     return error ? ct_cuda_failed(d, "cudaLaunchKernelExC hold", error) : CT_OK;
 }
