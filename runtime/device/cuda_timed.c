@@ -170,10 +170,8 @@ static bool list_nodes(cuda_device *d, cudaStream_t stream, size_t *n)
     return *n == 0 || cudaGraphGetNodes(graph, d->seen + d->n_seen, n) == cudaSuccess;
 }
 
-/* As a rule they are listed as they were made. */
-static bool was_seen(const cuda_device *d, cudaGraphNode_t node, size_t place)
+static bool was_seen(const cuda_device *d, cudaGraphNode_t node)
 {
-    if (place < d->n_seen && d->seen[place] == node) return true;
     for (size_t i = 0; i < d->n_seen; i++)
         if (d->seen[i] == node) return true;
     return false;
@@ -202,9 +200,11 @@ void ct_cuda_number_nodes(cuda_device *d, ct_code *code, uint32_t node, cudaStre
     }
     const size_t before = d->n_seen;
     const cudaGraphNode_t *listed = d->seen + before;
-    for (size_t i = 0; i < n; i++) {
+    /* As a rule they are listed as they were made, and none has to be looked for. */
+    const bool in_order = n >= before && (before == 0 || memcmp(listed, d->seen, before * sizeof *listed) == 0);
+    for (size_t i = in_order ? before : 0; i < n; i++) {
         const cudaGraphNode_t found = listed[i];
-        if (was_seen(d, found, i)) continue;
+        if (!in_order && was_seen(d, found)) continue;
         add_id(d, code, found, node);
         d->seen[d->n_seen++] = found; /* at most at the place it was read from */
     }

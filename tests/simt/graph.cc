@@ -5,6 +5,8 @@
 #include "error.h"
 #include "random.h"
 
+#include <cstdlib>
+#include <cstring>
 #include <set>
 
 struct CUgraphExec_st {
@@ -65,13 +67,21 @@ static TaskPtr launch_of(const CUgraph_st &graph, int device)
 
 using namespace simt;
 
+/* CUDA promises no order. */
+static size_t listed_at(size_t place, size_t n)
+{
+    static const char *const order = getenv("CT_SIMT_GRAPH_NODES");
+    const bool backwards = order && strcmp(order, "backwards") == 0;
+    return backwards ? n - 1 - place : place;
+}
+
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *nodes, size_t *numNodes)
 {
     return call(PLAIN, [&] {
         if ((!graphs.count(graph) && !is_being_captured(graph)) || !numNodes) return cudaErrorInvalidValue;
         const size_t n = graph->nodes.size();
         if (nodes)
-            for (size_t i = 0; i < *numNodes; i++) nodes[i] = i < n ? &graph->nodes[i] : nullptr;
+            for (size_t i = 0; i < *numNodes; i++) nodes[i] = i < n ? &graph->nodes[listed_at(i, n)] : nullptr;
         if (!nodes || *numNodes > n) *numNodes = n;
         return cudaSuccess;
     });

@@ -2,7 +2,8 @@
  * tests find these by dlsym, beside the CUDA functions that the module exports too.
  *
  * Environment: CT_SIMT_SEED=<n> (1), CT_SIMT_STREAMS=lazy|eager|random (lazy),
- * CT_SIMT_MEMORY_MB=<n> (1024, of each of the two devices).
+ * CT_SIMT_MEMORY_MB=<n> (1024, of each of the two devices), CT_SIMT_GRAPH_NODES=backwards (the newest
+ * node of a graph is listed first).
  *
  * A check that fails is a report: printed to stderr, kept, and in most cases a fault of the
  * device, so that every later call fails. A report that no test takes fails the process at exit.
