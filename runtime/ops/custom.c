@@ -124,7 +124,6 @@ static void custom_lower(ct_lowering *l)
                                 .count = launch->outputs[0].numel};
     ct_emit_custom(l, launch);
     ct_cost(l, 0, ct_operand_bytes(l)); /* its arithmetic nobody knows */
-    ;
 }
 
 /* ---- registration ------------------------------------------------------------------------------ */
