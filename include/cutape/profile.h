@@ -15,6 +15,7 @@
  *
  * A table, a timeline or a page tells how far each record is from what the device reaches. The first of them that is
  * written measures that once for the context, by copies and by products in memory of its own: some tenths of a second.
+ * What could not be measured, as where the device's memory is full, is left out, and tried again by the next of them.
  */
 #ifndef CUTAPE_PROFILE_H
 #define CUTAPE_PROFILE_H

@@ -75,42 +75,54 @@ static double time_of_product(ct_device *device, uint8_t dtype, int64_t n)
     return time_of_launch(device, &product, 3, matrix);
 }
 
-/* From what fits the first cache to what fits none: 8 KiB to 128 MiB. */
-static void measure_copies(ct_device *device, ct_peaks *peaks)
+#define SMALLEST_COPY ((size_t)8 << 10)
+
+static double last_copy_ns(const ct_peaks *peaks)
 {
-    size_t bytes = 8 << 10;
-    for (double ns = 1; peaks->n_sizes < CT_PEAK_SIZES && 4 * ns < LONG_PLAY_NS; bytes *= 4) {
-        ns = time_of_copy(device, bytes);
-        if (!(ns > 0)) return;
+    const int n = peaks->n_sizes;
+    return n ? peaks->copied[n - 1] / peaks->bandwidth[n - 1] * 1e9 : 0;
+}
+
+/* From what fits the first cache to what fits none: 8 KiB to 128 MiB. Behind the sizes that are there; false: one could
+ * not be measured. */
+static bool measure_copies(ct_device *device, ct_peaks *peaks)
+{
+    while (peaks->n_sizes < CT_PEAK_SIZES && 4 * last_copy_ns(peaks) < LONG_PLAY_NS) {
+        const size_t bytes = SMALLEST_COPY << 2 * peaks->n_sizes;
+        const double ns = time_of_copy(device, bytes);
+        if (!(ns > 0)) return false;
         peaks->copied[peaks->n_sizes] = (double)bytes;
         peaks->bandwidth[peaks->n_sizes++] = (double)bytes / ns * 1e9;
     }
+    return true;
 }
 
 #define LARGEST_PRODUCT 8192
 
-static double measure_products(ct_device *device, uint8_t dtype)
+/* The most FLOP/s, at first those that are known. False: a size could not be measured. */
+static bool measure_products(ct_device *device, uint8_t dtype, double *best)
 {
-    double best = 0, ns = 1;
+    double ns = 1;
     for (int64_t n = 32; n <= LARGEST_PRODUCT && 8 * ns < LONG_PLAY_NS; n *= 2) {
         ns = time_of_product(device, dtype, n);
-        if (!(ns > 0)) break;
+        if (!(ns > 0)) return false;
         const double side = (double)n, rate = 2 * side * side * side / ns * 1e9;
-        if (rate > best) best = rate;
+        if (rate > *best) *best = rate;
     }
-    return best;
+    return true;
 }
 
+/* What could not be measured, where the device's memory is full say, is tried again the next time. */
 void ct_profile_measure(ct_context *ctx)
 {
     ct_device *device = ctx->device;
     ct_peaks *peaks = &ctx->profile->peaks;
     if (peaks->measured) return;
-    peaks->measured = true;
     const int64_t launches = device->launches, failed = device->failed;
-    measure_copies(device, peaks);
-    peaks->flops[0] = measure_products(device, F32);
-    peaks->flops[1] = measure_products(device, F64);
+    const bool copies = measure_copies(device, peaks);
+    const bool f32 = measure_products(device, F32, &peaks->flops[0]);
+    const bool f64 = measure_products(device, F64, &peaks->flops[1]);
+    peaks->measured = copies && f32 && f64;
     device->launches = launches;
     device->failed = failed;
 }
