@@ -109,7 +109,7 @@ static void draw_decades(const chart *c)
     for (double at = c->x.from; at < c->x.to * 1.5; at *= 10) {
         const double x = ct_scale_at(&c->x, at);
         ct_svg_line(c->l, "grid", x, TOP, x, BOTTOM);
-        ct_svg_open_text(c->l, "axis", "middle", x, BOTTOM + 20);
+        ct_svg_open_text(c->l, "axis", x > CT_PAGE_RIGHT - 24 ? "end" : "middle", x, BOTTOM + 20);
         ct_say_number(&c->l->line, at, "");
         ct_svg_close_text(c->l);
     }
@@ -145,6 +145,19 @@ static void draw_peak(chart *c, double peak, const char *dtype)
     ct_text_free(&text);
 }
 
+/* The place of a text that is turned, in boxes of two letters. */
+static void take_slope(chart *c, double x, double y, double angle, double rise, size_t letters)
+{
+    const double middle = rise + 4, width = 2 * (fabs(cos(angle)) * LETTER + fabs(sin(angle)) * 8),
+                 height = 2 * (fabs(sin(angle)) * LETTER + fabs(cos(angle)) * 8);
+    for (size_t i = 0; i < letters; i += 2) {
+        const double along = (double)(i + 1) * LETTER;
+        const double at_x = x + cos(angle) * along + sin(angle) * middle,
+                     at_y = y + sin(angle) * along - cos(angle) * middle;
+        take(c, (ct_box){at_x - width / 2, at_y - height / 2, width, height});
+    }
+}
+
 /* Along the line from (x,y), `rise` beside it. */
 static void label_slope(chart *c, double x, double y, double angle, double rise, const ct_text *text)
 {
@@ -157,10 +170,7 @@ static void label_slope(chart *c, double x, double y, double angle, double rise,
     ct_say_fixed(t, angle * 180 / 3.14159265358979, 2);
     ct_text_add(t, ")\">%s", text->failed ? "" : text->bytes);
     ct_svg_close_text(c->l);
-    for (size_t i = 0; i < text->n; i += 2) {
-        const double along = (double)i * LETTER;
-        take(c, (ct_box){x + cos(angle) * along, y + sin(angle) * along - rise - 8, 2 * LETTER, 16});
-    }
+    take_slope(c, x, y, angle, rise, text->n);
 }
 
 /* What memory allows: so many GB/s times FLOP / byte, up to the peak. */
