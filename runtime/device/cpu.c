@@ -115,17 +115,39 @@ static bool supports(const ct_device *device, uint16_t kernel, int32_t dtype)
     return ((const cpu_device *)device)->kernels[kernel]->body[dtype] != NULL;
 }
 
-/* What one thread does. */
-#define FLOPS_A_NS 60.0 /* in products */
-#define BYTES_A_NS 12.0
-#define ELEMENTWISE_NS 2.0 /* an element */
-#define CUSTOM_NS 4.0      /* an element; a guess */
-#define FLOP_NS 0.25       /* elsewhere, but for */
+/* How long one thread takes, as measured with AVX-512 by `cutape profile` on 128 KB: AVX2 takes up to a half more, the
+ * plain kernels up to three times as long. A FLOP is what ct_cost counts as one. */
+#define FLOPS_A_NS 100.0    /* in products */
+#define BYTES_A_NS 60.0     /* from the second cache, of which a core has CACHE ... */
+#define FAR_BYTES_A_NS 20.0 /* ... and from behind it */
+#define CACHE (1 << 20)
+#define CUSTOM_NS 4.0 /* an element; a guess */
+#define FLOP_NS 0.1   /* but for */
 static const float flop_ns[CT_KERNEL_COUNT] = {
-    [CT_KERNEL_softmax] = 1,       [CT_KERNEL_log_softmax] = 1,         [CT_KERNEL_logsumexp] = 1.25F,
-    [CT_KERNEL_cross_entropy] = 1, [CT_KERNEL_bce_with_logits] = 0.67F, [CT_KERNEL_dropout] = 2.5F,
-    [CT_KERNEL_rand] = 5,          [CT_KERNEL_randn] = 1.25F,           [CT_KERNEL_sgd] = 0.33F,
-    [CT_KERNEL_adam] = 0.67F,
+    [CT_KERNEL_expm1] = 4,
+    [CT_KERNEL_log1p] = 4,
+    [CT_KERNEL_elu] = 4,
+    [CT_KERNEL_exp] = 0.4F,
+    [CT_KERNEL_log] = 2.5F,
+    [CT_KERNEL_sqrt] = 0.17F,
+    [CT_KERNEL_sin] = 2,
+    [CT_KERNEL_cos] = 2,
+    [CT_KERNEL_tanh] = 0.7F,
+    [CT_KERNEL_pow] = 4,
+    [CT_KERNEL_pow_scalar] = 4,
+    [CT_KERNEL_softplus] = 2.5F,
+    [CT_KERNEL_gelu] = 0.2F,
+    [CT_KERNEL_softmax] = 0.3F,
+    [CT_KERNEL_log_softmax] = 0.3F,
+    [CT_KERNEL_logsumexp] = 0.3F,
+    [CT_KERNEL_cross_entropy] = 0.3F,
+    [CT_KERNEL_bce_with_logits] = 0.3F,
+    [CT_KERNEL_layer_norm] = 0.3F,
+    [CT_KERNEL_dropout] = 2,
+    [CT_KERNEL_rand] = 3.5F,
+    [CT_KERNEL_randn] = 4,
+    [CT_KERNEL_adam] = 0.02F,
+    [CT_KERNEL_sgd] = 0.02F,
 };
 #define SHARE_FROM_NS 6000.0 /* handing a launch over costs about a microsecond */
 #define TASK_NS 2500.0
@@ -135,14 +157,19 @@ static double arithmetic_ns(const ct_launch *l)
     const uint16_t kernel = l->args.kernel;
     if (kernel == CT_KERNEL_gemm) return l->flops / FLOPS_A_NS;
     if (kernel == CT_KERNEL_custom) return CUSTOM_NS * (double)l->args.n;
-    if (kernel <= CT_KERNEL_cast && kernel != CT_KERNEL_accumulate) return ELEMENTWISE_NS * (double)l->args.n;
     return l->flops * (flop_ns[kernel] > 0 ? (double)flop_ns[kernel] : FLOP_NS);
+}
+
+static double memory_ns(const ct_launch *l)
+{
+    const bool scattered = l->args.kernel == CT_KERNEL_gather || l->args.kernel == CT_KERNEL_copy;
+    return l->bytes / (scattered || l->bytes > CACHE ? FAR_BYTES_A_NS : BYTES_A_NS);
 }
 
 /* Into how many tasks a launch is cut; 1 is not shared. */
 static uint32_t tasks_of(const ct_launch *l)
 {
-    const double arithmetic = arithmetic_ns(l), memory = l->bytes / BYTES_A_NS;
+    const double arithmetic = arithmetic_ns(l), memory = memory_ns(l);
     const double ns = arithmetic > memory ? arithmetic : memory;
     if (ns < SHARE_FROM_NS) return 1;
     double tasks = ns / TASK_NS;
