@@ -136,8 +136,8 @@ static ct_status launch_and_wait(cuda_device *d, ct_code *code)
 
 static float estimate(const cuda_device *d, const ct_launch *l)
 {
-    const float arithmetic = l->flops / d->flops_a_ns, memory = l->bytes / d->bytes_a_ns;
-    return arithmetic > memory ? arithmetic : memory;
+    const double arithmetic = l->flops / (double)d->flops_a_ns, memory = l->bytes / (double)d->bytes_a_ns;
+    return (float)(arithmetic > memory ? arithmetic : memory);
 }
 
 static cuda_node *add_node(cuda_program *p, uint32_t launch)

@@ -22,7 +22,7 @@ typedef struct ct_launch {
     ct_args args;
     uint32_t record;                /* of the plan, that it came from                                */
     uint32_t folded;                /* the record of its epilogue, where it does the work of a second */
-    float flops, bytes;             /* what it computes, what it moves                               */
+    double flops, bytes;            /* what it computes, what it moves                               */
     uint32_t run;                   /* how many launches from this one on depend on none of each other,
                                        so that they may share a grid; 0: it belongs to a run before it */
     uint32_t node;                  /* the one of the device's nodes that does it; set by prepare. CT_NO_NODE:

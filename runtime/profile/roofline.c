@@ -59,7 +59,7 @@ static double time_of_launch(ct_device *device, ct_launch *launch, int n_operand
 static double time_of_copy(ct_device *device, size_t bytes)
 {
     const int64_t n = (int64_t)(bytes / 2 / sizeof(float));
-    ct_launch copy = {.folded = CT_NOT_FOLDED, .run = 1, .bytes = (float)bytes};
+    ct_launch copy = {.folded = CT_NOT_FOLDED, .run = 1, .bytes = (double)bytes};
     copy.args = (ct_args){.kernel = CT_KERNEL_copy, .dtype = F32, .n = n, .ndim = 1, .shape = {n}, .stride = {{1}}};
     return time_of_launch(device, &copy, 2, bytes / 2);
 }
@@ -70,7 +70,7 @@ static double time_of_product(ct_device *device, uint8_t dtype, int64_t n)
     const size_t matrix = (size_t)n * (size_t)n * (dtype == F64 ? sizeof(double) : sizeof(float));
     const double side = (double)n;
     ct_launch product = {
-        .folded = CT_NOT_FOLDED, .run = 1, .flops = (float)(2 * side * side * side), .bytes = 3 * (float)matrix};
+        .folded = CT_NOT_FOLDED, .run = 1, .flops = 2 * side * side * side, .bytes = 3 * (double)matrix};
     product.args = (ct_args){.kernel = CT_KERNEL_gemm, .dtype = dtype, .m = n, .n = n, .k = n, .i = {n, n, n}};
     return time_of_launch(device, &product, 3, matrix);
 }

@@ -63,7 +63,7 @@ static void find_written(const ct_plan *p, ct_anomaly *a)
 static ct_args *add_launch(ct_anomaly *a, ct_kernel_id kernel, const ct_plan_value *v, const void *from)
 {
     ct_launch *l = &a->code.launches[a->code.n_launches++];
-    *l = (ct_launch){.folded = CT_NOT_FOLDED, .run = 1, .bytes = (float)v->bytes};
+    *l = (ct_launch){.folded = CT_NOT_FOLDED, .run = 1, .bytes = (double)v->bytes};
     l->args.kernel = (uint16_t)kernel;
     l->args.dtype = (uint8_t)v->shape.dtype;
     l->args.p[0] = (void *)(uintptr_t)from;

@@ -110,8 +110,8 @@ void ct_cost(ct_lowering *l, double flops, double bytes)
 {
     ct_program *p = l->program;
     ct_launch *launch = p->code.n_launches ? &p->code.launches[p->code.n_launches - 1] : &l->nowhere;
-    launch->flops = (float)flops;
-    launch->bytes = (float)bytes;
+    launch->flops = flops;
+    launch->bytes = bytes;
 }
 
 double ct_operand_bytes(const ct_lowering *l)

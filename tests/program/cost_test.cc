@@ -58,6 +58,12 @@ void linear(Recorder &r) { ct_linear(r.ctx, r.leaf({5, 11}), r.leaf({7, 11}), {}
 void linear_relu(Recorder &r) { ct_linear(r.ctx, r.leaf({5, 11}), r.leaf({7, 11}), r.leaf({7}), CT_ACT_RELU); }
 void linear_sigmoid(Recorder &r) { ct_linear(r.ctx, r.leaf({5, 11}), r.leaf({7, 11}), r.leaf({7}), CT_ACT_SIGMOID); }
 
+// 51,410,359 FLOPs are no float.
+void linear_odd(Recorder &r)
+{
+    ct_linear(r.ctx, r.leaf({1001, 333}), r.leaf({77, 333}), r.leaf({77}), CT_ACT_IDENTITY);
+}
+
 // Its weight has a gradient by then, so that the product adds into it.
 void added_product(Recorder &r)
 {
@@ -232,6 +238,8 @@ INSTANTIATE_TEST_SUITE_P(
                       CostCase{"linear", "linear", linear, 770, 4 * (55 + 77 + 35)},
                       CostCase{"linear_relu", "linear", linear_relu, 770 + 35 + 35, 4 * (55 + 77 + 7 + 35)},
                       CostCase{"linear_sigmoid", "linear", linear_sigmoid, 770 + 35 + 4 * 35, 4 * (55 + 77 + 7 + 35)},
+                      CostCase{"linear_odd", "linear", linear_odd, 2. * 1001 * 77 * 333 + 1001 * 77,
+                               4 * (1001 * 333 + 77 * 333 + 77 + 1001 * 77)},
                       // The forward product, and xᵀ g [11,7], which is read and added to.
                       CostCase{"added", "matmul", added_product, 770 + 770 + 77,
                                4 * (55 + 77 + 35) + 4 * (55 + 35 + 2 * 77)}),

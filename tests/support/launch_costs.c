@@ -23,8 +23,8 @@ launch_costs costs_of(ct_context *ctx, const char *op)
     for (uint32_t i = 0; p && i < p->code.n_launches; i++) {
         const ct_launch *l = &p->code.launches[i];
         if (op && strcmp(ct_op_of(ctx, p->plan.records[l->record].op)->name, op) != 0) continue;
-        sum.flops += (double)l->flops;
-        sum.bytes += (double)l->bytes;
+        sum.flops += l->flops;
+        sum.bytes += l->bytes;
         sum.launches++;
         sum.folded += l->folded != CT_NOT_FOLDED;
     }
