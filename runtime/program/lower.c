@@ -106,12 +106,24 @@ void ct_emit_custom(ct_lowering *l, const ct_custom_launch *custom)
     launch->custom = custom;
 }
 
+/* Any element? An output that nobody reads is none. */
+static bool writes(const ct_lowering *l)
+{
+    const ct_plan *p = &l->program->plan;
+    bool any = false;
+    for (uint32_t i = 0; !any && i < l->record->n_out; i++) any = ct_out(l, i) && ct_out_shape(l, i)->numel > 0;
+    for (uint32_t i = 0; !any && i < l->record->n_in; i++)
+        any = ct_plan_in(p, l->record, i)->access & CT_WRITE && ct_in_shape(l, i)->numel > 0;
+    return any;
+}
+
 void ct_cost(ct_lowering *l, double flops, double bytes)
 {
+    const bool works = writes(l);
     ct_program *p = l->program;
     ct_launch *launch = p->code.n_launches ? &p->code.launches[p->code.n_launches - 1] : &l->nowhere;
-    launch->flops = flops;
-    launch->bytes = bytes;
+    launch->flops = works ? flops : 0;
+    launch->bytes = works ? bytes : 0;
 }
 
 double ct_operand_bytes(const ct_lowering *l)

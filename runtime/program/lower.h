@@ -44,7 +44,9 @@ void ct_emit_custom(ct_lowering *, const struct ct_custom_launch *); /* device/d
  * what is done once a line or once a launch.
  *
  * Bytes are what has to move at least: an operand is read once, at its own size though it is broadcast; an output
- * written once; what is updated in place both; of what is gathered or sliced from, that part. Scratch is none. */
+ * written once; what is updated in place both; of what is gathered or sliced from, that part. Scratch is none.
+ *
+ * A record all of whose outputs are empty costs nothing. */
 void ct_cost(ct_lowering *, double flops, double bytes);
 /* All of the record's operands, those outputs left out that nobody reads. */
 double ct_operand_bytes(const ct_lowering *);

@@ -64,6 +64,9 @@ void linear_odd(Recorder &r)
     ct_linear(r.ctx, r.leaf({1001, 333}), r.leaf({77, 333}), r.leaf({77}), CT_ACT_IDENTITY);
 }
 
+// Of no rows: nothing is computed, so nothing has to move.
+void linear_of_nothing(Recorder &r) { ct_linear(r.ctx, r.leaf({0, 5}), r.leaf({3, 5}), {}, CT_ACT_IDENTITY); }
+
 // Its weight has a gradient by then, so that the product adds into it.
 void added_product(Recorder &r)
 {
@@ -79,6 +82,7 @@ void added_product(Recorder &r)
 void add(Recorder &r) { ct_add(r.ctx, r.leaf({4, 6}), r.leaf({6})); }
 void sigmoid(Recorder &r) { ct_sigmoid(r.ctx, r.leaf({4, 6})); }
 void where(Recorder &r) { ct_where(r.ctx, r.leaf({4, 6}, false, CT_U8), r.leaf({4, 1}), r.leaf({6})); }
+void add_nothing(Recorder &r) { ct_add(r.ctx, r.leaf({0, 6}), r.leaf({6})); }
 void cast(Recorder &r) { ct_cast(r.ctx, r.leaf({4, 6}), CT_F64); }
 void transpose(Recorder &r) { ct_transpose(r.ctx, r.leaf({4, 6}), 0, 1); }
 void expand(Recorder &r) { ct_expand(r.ctx, r.leaf({6}), 2, Sizes{4, 6}.data()); }
@@ -93,6 +97,7 @@ void concat(Recorder &r)
 // ---- reductions, normalisations ----
 
 void sum_all(Recorder &r) { ct_sum(r.ctx, r.leaf({4, 6}), 0, nullptr, false); }
+void sum_nothing(Recorder &r) { ct_sum(r.ctx, r.leaf({0, 6}), 1, std::vector<int>{0}.data(), false); }
 void sum_columns(Recorder &r) { ct_sum(r.ctx, r.leaf({4, 6}), 1, std::vector<int>{0}.data(), false); }
 void logsumexp(Recorder &r) { ct_logsumexp(r.ctx, r.leaf({4, 6}), 1, std::vector<int>{1}.data(), false); }
 void var(Recorder &r) { ct_var(r.ctx, r.leaf({4, 6}), 1, std::vector<int>{1}.data(), false, 0); }
@@ -206,14 +211,16 @@ ct_params *parameters(Recorder &r, ct_tensor w, ct_tensor b)
     return params;
 }
 
-void adam(Recorder &r)
+void adam_of(Recorder &r, ct_tensor w, ct_tensor b)
 {
-    const ct_tensor w = r.leaf({4, 6}, true), b = r.leaf({6}, true);
     ct_params *params = parameters(r, w, b);
     ct_optimizer *optimizer = nullptr;
     r.ctx.check(ct_adam_create(r.ctx, params, nullptr, &optimizer), "ct_adam_create");
     update(r, params, optimizer, w, b);
 }
+
+void adam(Recorder &r) { adam_of(r, r.leaf({4, 6}, true), r.leaf({6}, true)); }
+void adam_of_nothing(Recorder &r) { adam_of(r, r.leaf({0, 6}, true), r.leaf({0, 6}, true)); }
 
 void sgd_with(Recorder &r, double momentum, bool nesterov)
 {
@@ -240,6 +247,7 @@ INSTANTIATE_TEST_SUITE_P(
                       CostCase{"linear_sigmoid", "linear", linear_sigmoid, 770 + 35 + 4 * 35, 4 * (55 + 77 + 7 + 35)},
                       CostCase{"linear_odd", "linear", linear_odd, 2. * 1001 * 77 * 333 + 1001 * 77,
                                4 * (1001 * 333 + 77 * 333 + 77 + 1001 * 77)},
+                      CostCase{"linear_of_nothing", "linear", linear_of_nothing, 0, 0},
                       // The forward product, and xᵀ g [11,7], which is read and added to.
                       CostCase{"added", "matmul", added_product, 770 + 770 + 77,
                                4 * (55 + 77 + 35) + 4 * (55 + 35 + 2 * 77)}),
@@ -247,6 +255,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(Elementwise, Cost,
                          ::testing::Values(CostCase{"add", "add", add, 24, 4 * (24 + 6 + 24)},
+                                           CostCase{"add_nothing", "add", add_nothing, 0, 0},
                                            CostCase{"sigmoid", "sigmoid", sigmoid, 4 * 24, 4 * 48},
                                            CostCase{"where", "where", where, 24, 24 + 4 * (4 + 6 + 24)},
                                            CostCase{"cast", "cast", cast, 0, 24 * 4 + 24 * 8},
@@ -263,6 +272,7 @@ INSTANTIATE_TEST_SUITE_P(
     Lines, Cost,
     ::testing::Values(
         CostCase{"sum_all", "sum", sum_all, 24, 4 * 25}, CostCase{"sum_columns", "sum", sum_columns, 24, 4 * (24 + 6)},
+        CostCase{"sum_nothing", "sum", sum_nothing, 0, 4 * 6}, // zeros are written
         CostCase{"logsumexp", "logsumexp", logsumexp, 4 * 24, 4 * (24 + 4)},
         CostCase{"var", "var", var, 4 * 24, 4 * (24 + 4)}, CostCase{"argmax", "argmax", argmax, 24, 4 * 24 + 4 * 4},
         CostCase{"softmax", "softmax", softmax, 5 * 24, 4 * 48},
@@ -295,6 +305,7 @@ INSTANTIATE_TEST_SUITE_P(Updates, Cost,
                                            CostCase{"nesterov", "sgd", nesterov, 9 * 30, 4 * 30 * (2 + 1 + 2) + 16},
                                            CostCase{"grad_norm", "grad_norm", adam, 2 * 30, 4 * (30 + 1)},
                                            CostCase{"clip_scale", "clip_scale", adam, 30, 4 * (2 * 30 + 1)},
+                                           CostCase{"clip_scale_of_nothing", "clip_scale", adam_of_nothing, 0, 0},
                                            CostCase{"zero", "zero", zero, 0, 4 * 24}),
                          [](const auto &info) { return info.param.name; });
 
