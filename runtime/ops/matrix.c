@@ -189,16 +189,25 @@ static void linear_vjp(ct_context *ctx, ct_adjoint *a)
     if (a->n_in == 3 && a->needs[2]) a->gin[2] = ct_sum(ctx, dz, 1, (int[]){0}, false);
 }
 
+/* Of what the epilogue does to an element. */
+static int activation_flops(int64_t activation)
+{
+    static const uint16_t ops[] = {[CT_ACT_RELU] = CT_OP_relu,
+                                   [CT_ACT_TANH] = CT_OP_tanh,
+                                   [CT_ACT_SIGMOID] = CT_OP_sigmoid,
+                                   [CT_ACT_LEAKY_RELU] = CT_OP_leaky_relu};
+    return activation == CT_ACT_IDENTITY ? 0 : ct_elementwise_flops(ops[activation]);
+}
+
 /* As matmul, with the bias in p[3] and the activation in `flags`. */
 static void linear_lower(ct_lowering *l)
 {
     const ct_shape *w = ct_in_shape(l, 1), *y = ct_out_shape(l, 0);
     int64_t rows = 1;
     for (int i = 0; i < y->ndim - 1; i++) rows *= y->dim[i];
-    static const int flops[] = {[CT_ACT_RELU] = 1, [CT_ACT_TANH] = 1, [CT_ACT_SIGMOID] = 4, [CT_ACT_LEAKY_RELU] = 2};
     const int64_t activation = ct_attr(l, 0);
     const bool bias = ct_n_in(l) == 3;
-    ct_args *a = emit_gemm(l, rows, w->dim[0], w->dim[1], false, true, flops[activation] + bias);
+    ct_args *a = emit_gemm(l, rows, w->dim[0], w->dim[1], false, true, activation_flops(activation) + bias);
     a->p[3] = bias ? ct_in(l, 2) : NULL;
     a->flags = (uint8_t)activation;
 }

@@ -227,6 +227,8 @@ static const formula act_grads[] = {
     [CT_ACT_GELU_TANH] = {CT_KERNEL_act_grad_gelu_tanh, 18},
 };
 
+int ct_elementwise_flops(uint16_t op) { return formulas[op].flops; }
+
 /* p[0..2]: inputs, p[3]: output.  flags: how many scalars.  i[0]: the other dtype, of the output of a cast and a
  * comparison, of the condition of a where. */
 void ct_lower_elementwise(ct_lowering *l)

@@ -70,6 +70,8 @@ static inline int64_t ct_partials(int64_t n)
 
 /* For every op that maps to one elementwise kernel. */
 void ct_lower_elementwise(ct_lowering *);
+/* FLOPs of such an op (not act_grad), an element. */
+int ct_elementwise_flops(uint16_t op);
 /* Bytes of an input to the output, which has the same elements in row-major order. */
 void ct_lower_copy(ct_lowering *);
 

@@ -309,6 +309,35 @@ INSTANTIATE_TEST_SUITE_P(Updates, Cost,
                                            CostCase{"zero", "zero", zero, 0, 4 * 24}),
                          [](const auto &info) { return info.param.name; });
 
+// Whatever a device makes of an activation, it is the same formula in a product and by itself.
+TEST(ActivationCost, IsTheSameBehindAProduct)
+{
+    const auto flops_of = [](const char *op, const std::function<void(ct_context *, ct_tensor)> &record) {
+        Recorder r;
+        record(r.ctx, r.leaf({5, 7}));
+        r.ctx.check(ct_flush(r.ctx), "ct_flush");
+        return costs_of(r.ctx, op).flops;
+    };
+    const auto behind = [&](ct_activation activation) {
+        return flops_of("linear", [&](ct_context *ctx, ct_tensor x) { ct_linear(ctx, x, x, {}, activation); });
+    };
+    const double product = behind(CT_ACT_IDENTITY);
+    EXPECT_EQ(product, 2 * 5 * 5 * 7);
+    const struct {
+        ct_activation activation;
+        const char *op;
+        std::function<void(ct_context *, ct_tensor)> record;
+    } fused[] = {{CT_ACT_RELU, "relu", ct_relu},
+                 {CT_ACT_TANH, "tanh", ct_tanh},
+                 {CT_ACT_SIGMOID, "sigmoid", ct_sigmoid},
+                 {CT_ACT_LEAKY_RELU, "leaky_relu", [](ct_context *ctx, ct_tensor x) { ct_leaky_relu(ctx, x, 0.01); }}};
+    for (const auto &[activation, op, record] : fused) {
+        const double alone = flops_of(op, record) / (5 * 7);
+        EXPECT_GE(alone, 1) << op;
+        EXPECT_EQ(behind(activation), product + 5 * 5 * alone) << op;
+    }
+}
+
 // dZ = (g w) f'(y): the product [5,11] x [11,7] that makes g, and what its epilogue adds, which reads y.
 TEST(FoldedCost, AnEpilogueAddsItsOwn)
 {
