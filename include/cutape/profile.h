@@ -54,7 +54,8 @@ CT_API ct_status ct_profile_table(ct_context *ctx, const char *path);
 
 /* Writes the last profile as a timeline, in the JSON that Chrome and Perfetto read: a track for the host, for each
  * phase and for copies, arrows from a forward record to its backward ones, the memory in use. Where a tool that
- * numbers the nodes of CUDA graphs looked on, path with .nodes.csv behind it tells which record each of them is.
+ * numbers the nodes of CUDA graphs looked on, path with .nodes.csv behind it tells which record each of them is; where
+ * none did, a file of that name is removed, as it is of another profile.
  * Errors as ct_profile_table. */
 CT_API ct_status ct_profile_trace(ct_context *ctx, const char *path);
 

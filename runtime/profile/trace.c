@@ -4,12 +4,17 @@
  * open on its track at that time, so its ends stand in the file behind their slices; a counter holds until its next
  * event. Times are microseconds with three decimals, which are exact nanoseconds again when they are read.
  */
+#define _XOPEN_SOURCE 700 /* unlink */
+
 #include "profile/profile.h"
 
+#include "files/path.h"
 #include "tape/tape.h"
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct trace {
     const ct_profile *profile;
@@ -226,15 +231,27 @@ static void put_nodes(const ct_profile *p, ct_lines *lines)
 
 static ct_status write_nodes(ct_context *ctx, const ct_profile *p, const char *path)
 {
+    ct_lines lines;
+    const ct_status status = ct_lines_open(&lines, ctx, path);
+    if (status) return status;
+    put_nodes(p, &lines);
+    return ct_lines_close(&lines, "ct_profile_trace");
+}
+
+/* One that an earlier trace left would tell of other records. */
+static ct_status remove_nodes(ct_context *ctx, const char *path)
+{
+    if (access(path, F_OK) != 0 || unlink(path) == 0) return CT_OK;
+    return ct_report(ctx, CT_ERR_IO, "%s: cannot remove: %s", ct_path_text(path), strerror(errno));
+}
+
+static ct_status renew_nodes(ct_context *ctx, const ct_profile *p, const char *path)
+{
     ct_text name = {.ctx = ctx};
     ct_text_add(&name, "%s.nodes.csv", path);
-    ct_lines lines;
-    ct_status status = name.failed ? ct_report(ctx, CT_ERR_MEMORY, "ct_profile_trace: out of host memory")
-                                   : ct_lines_open(&lines, ctx, name.bytes);
-    if (!status) {
-        put_nodes(p, &lines);
-        status = ct_lines_close(&lines, "ct_profile_trace");
-    }
+    const ct_status status = name.failed  ? ct_report(ctx, CT_ERR_MEMORY, "ct_profile_trace: out of host memory")
+                             : p->n_nodes ? write_nodes(ctx, p, name.bytes)
+                                          : remove_nodes(ctx, name.bytes);
     ct_text_free(&name);
     return status;
 }
@@ -251,6 +268,5 @@ ct_status ct_profile_trace(ct_context *ctx, const char *path)
     memset(t.last_span, 0xff, bytes); /* CT_NO_SPAN */
     status = write_trace(ctx, &t, path);
     ct_free(ctx, t.last_span);
-    if (!status && t.profile->n_nodes) status = write_nodes(ctx, t.profile, path);
-    return status;
+    return status ? status : renew_nodes(ctx, t.profile, path);
 }

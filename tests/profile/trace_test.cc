@@ -364,6 +364,19 @@ TEST_F(Trace, WritesWhatTheNodesOfGraphsAre)
     EXPECT_EQ(dir_.read("trace.json.nodes.csv"), expected);
 }
 
+// It would tell of the records of another profile.
+TEST_F(Trace, WithoutNodes_AnOlderFileOfThemGoes)
+{
+    const std::string nodes = dir_.write("trace.json.nodes.csv", "of another profile");
+    profile(1);
+    trace();
+    EXPECT_FALSE(std::filesystem::exists(nodes));
+    std::filesystem::create_directory(nodes); // nothing of ours
+    EXPECT_TRUE(reported(ctx_, ct_profile_trace(ctx_, dir_.path("trace.json").c_str()), CT_ERR_IO,
+                         {"trace.json.nodes.csv", "cannot remove", "directory"}));
+    EXPECT_TRUE(std::filesystem::exists(nodes));
+}
+
 TEST_F(Trace, WhatCannotBeWritten_IsAnError_AndKeepsTheOldFile)
 {
     const std::string old = dir_.write("trace.json", "old");
