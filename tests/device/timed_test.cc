@@ -100,6 +100,13 @@ TEST_F(Timed, TheRangeOfToolsIsThatOfTheProfile)
         EXPECT_TRUE(is_on());
     }
     EXPECT_FALSE(is_on());
+    Context other;
+    other.check(ct_profile_begin(other), "ct_profile_begin");
+    ctx_.check(ct_profile_begin(ctx_), "ct_profile_begin");
+    ctx_.check(ct_profile_end(ctx_), "ct_profile_end");
+    EXPECT_FALSE(is_on()) << "it is one for the process";
+    other.check(ct_profile_end(other), "ct_profile_end");
+    EXPECT_FALSE(is_on());
 }
 
 } // namespace
