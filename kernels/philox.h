@@ -21,18 +21,28 @@ typedef struct ct_bits4 {
     uint32_t word[4];
 } ct_bits4;
 
+/* A round of the four words of a block, with its keys. */
+CT_INLINE void ct_philox_round(uint32_t *c0, uint32_t *c1, uint32_t *c2, uint32_t *c3, uint32_t k0, uint32_t k1)
+{
+    const uint64_t a = (uint64_t)0xD2511F53u * *c0, b = (uint64_t)0xCD9E8D57u * *c2;
+    *c0 = (uint32_t)(b >> 32) ^ *c1 ^ k0;
+    *c1 = (uint32_t)b;
+    *c2 = (uint32_t)(a >> 32) ^ *c3 ^ k1;
+    *c3 = (uint32_t)a;
+}
+#define CT_PHILOX_ROUNDS 10
+#define CT_PHILOX_KEY_0 0x9E3779B9u /* what a round adds to its keys */
+#define CT_PHILOX_KEY_1 0xBB67AE85u
+
 CT_INLINE ct_bits4 ct_philox(uint64_t key, uint64_t counter_low, uint64_t counter_high)
 {
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
     ct_bits4 c = {
         {(uint32_t)counter_low, (uint32_t)(counter_low >> 32), (uint32_t)counter_high, (uint32_t)(counter_high >> 32)}};
-    for (int round = 0; round < 10; round++) {
-        uint64_t a = (uint64_t)0xD2511F53u * c.word[0], b = (uint64_t)0xCD9E8D57u * c.word[2];
-        ct_bits4 next = {
-            {(uint32_t)(b >> 32) ^ c.word[1] ^ k0, (uint32_t)b, (uint32_t)(a >> 32) ^ c.word[3] ^ k1, (uint32_t)a}};
-        c = next;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
+    for (int round = 0; round < CT_PHILOX_ROUNDS; round++) {
+        ct_philox_round(&c.word[0], &c.word[1], &c.word[2], &c.word[3], k0, k1);
+        k0 += CT_PHILOX_KEY_0;
+        k1 += CT_PHILOX_KEY_1;
     }
     return c;
 }

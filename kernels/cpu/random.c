@@ -2,16 +2,34 @@
  *
  * p: y, step counter (i64), x.  n: elements.  i: seed, number of the random record.
  * Four f32 elements, or two f64, share a Philox block, so that element i has the same
- * bits wherever it is computed.
+ * bits wherever it is computed. What threads share out is whole blocks.
  */
 #include "cpu.h"
 
 #include "../philox.h"
 
-static inline ct_bits4 bits_at(const ct_args *a, int64_t group)
+/* ct_philox of BLOCKS counters that follow one another, word by word: the rounds of all are vectors. */
+#define BLOCKS 32
+#define WORDS (4 * BLOCKS)
+static void words_at(const ct_args *a, int64_t group, uint32_t *words)
 {
-    return ct_philox(ct_random_key((uint64_t)a->i[0], (uint64_t)a->i[1]), (uint64_t)group,
-                     (uint64_t) * (const int64_t *)a->p[1]);
+    const uint64_t key = ct_random_key((uint64_t)a->i[0], (uint64_t)a->i[1]),
+                   step = (uint64_t) * (const int64_t *)a->p[1];
+    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32), c[4][BLOCKS];
+    for (int j = 0; j < BLOCKS; j++) {
+        const uint64_t counter = (uint64_t)group + (uint64_t)j;
+        c[0][j] = (uint32_t)counter;
+        c[1][j] = (uint32_t)(counter >> 32);
+        c[2][j] = (uint32_t)step;
+        c[3][j] = (uint32_t)(step >> 32);
+    }
+    for (int round = 0; round < CT_PHILOX_ROUNDS; round++) {
+        for (int j = 0; j < BLOCKS; j++) ct_philox_round(&c[0][j], &c[1][j], &c[2][j], &c[3][j], k0, k1);
+        k0 += CT_PHILOX_KEY_0;
+        k1 += CT_PHILOX_KEY_1;
+    }
+    for (int j = 0; j < BLOCKS; j++)
+        for (int word = 0; word < 4; word++) words[4 * j + word] = c[word][j];
 }
 
 /* y = x / (1 - p) where the word is at least p 2^32, else 0. */
@@ -21,11 +39,13 @@ static inline ct_bits4 bits_at(const ct_args *a, int64_t group)
         const T *x = a->p[2], scale = a->scalar[1].field;                                                              \
         T *y = a->p[0];                                                                                                \
         const uint64_t threshold = (uint64_t)(a->scalar[0].f64 * 0x1p32);                                              \
-        int64_t i = ct_first_element(first), end = ct_last_element(last, a->n);                                        \
-        while (i < end) {                                                                                              \
-            ct_bits4 bits = bits_at(a, i / 4);                                                                         \
-            for (int64_t stop = ct_min(i + 4, end); i < stop; i++)                                                     \
-                y[i] = bits.word[i & 3] >= threshold ? x[i] * scale : 0;                                               \
+        const bool none = threshold > UINT32_MAX;                                                                      \
+        const uint32_t least = (uint32_t)threshold;                                                                    \
+        uint32_t words[WORDS];                                                                                         \
+        for (int64_t i = ct_first_element(first), end = ct_last_element(last, a->n); i < end; i += WORDS) {            \
+            words_at(a, i / 4, words);                                                                                 \
+            for (int64_t j = 0, count = ct_min(WORDS, end - i); j < count; j++)                                        \
+                y[i + j] = !none & (words[j] >= least) ? x[i + j] * scale : 0;                                         \
         }                                                                                                              \
     }
 DROPOUT(float, f32, f32)
@@ -34,46 +54,50 @@ DROPOUT(double, f64, f64)
 static void rand_f32(const ct_args *a, uint32_t first, uint32_t last)
 {
     float *y = a->p[0];
-    int64_t i = ct_first_element(first), end = ct_last_element(last, a->n);
-    while (i < end) {
-        ct_bits4 bits = bits_at(a, i / 4);
-        for (int64_t stop = ct_min(i + 4, end); i < stop; i++) y[i] = ct_uniform_f32(bits.word[i & 3]);
+    uint32_t words[WORDS];
+    for (int64_t i = ct_first_element(first), end = ct_last_element(last, a->n); i < end; i += WORDS) {
+        words_at(a, i / 4, words);
+        for (int64_t j = 0, count = ct_min(WORDS, end - i); j < count; j++) y[i + j] = ct_uniform_f32(words[j]);
     }
 }
 
 static void rand_f64(const ct_args *a, uint32_t first, uint32_t last)
 {
     double *y = a->p[0];
-    for (int64_t i = ct_first_element(first), end = ct_last_element(last, a->n); i < end; i++) {
-        ct_bits4 bits = bits_at(a, i / 2);
-        y[i] = ct_uniform_f64(bits.word[2 * (i & 1)], bits.word[2 * (i & 1) + 1]);
+    uint32_t words[WORDS];
+    for (int64_t i = ct_first_element(first), end = ct_last_element(last, a->n); i < end; i += WORDS / 2) {
+        words_at(a, i / 2, words);
+        for (int64_t j = 0, count = ct_min(WORDS / 2, end - i); j < count; j++)
+            y[i + j] = ct_uniform_f64(words[2 * j], words[2 * j + 1]);
     }
 }
 
-/* Elements 4g..4g+3 are two pairs of normals; in f64, 2g and 2g+1 one pair. */
+/* Two words, or in f64 four, make two elements. */
 static void randn_f32(const ct_args *a, uint32_t first, uint32_t last)
 {
     float *y = a->p[0];
-    int64_t i = ct_first_element(first), end = ct_last_element(last, a->n);
-    while (i < end) {
-        ct_bits4 bits = bits_at(a, i / 4);
-        double normal[4];
-        for (int j = 0; j < 4; j += 2)
-            ct_normal_pair(bits.word[j] * 0x1p-32, bits.word[j + 1] * 0x1p-32, &normal[j], &normal[j + 1]);
-        for (int64_t stop = ct_min(i + 4, end); i < stop; i++) y[i] = (float)normal[i & 3];
+    uint32_t words[WORDS];
+    double normal[2][WORDS / 2];
+    for (int64_t i = ct_first_element(first), end = ct_last_element(last, a->n); i < end; i += WORDS) {
+        words_at(a, i / 4, words);
+        for (int j = 0; j < WORDS / 2; j++)
+            ct_normal_pair(words[2 * j] * 0x1p-32, words[2 * j + 1] * 0x1p-32, &normal[0][j], &normal[1][j]);
+        for (int64_t j = 0, count = ct_min(WORDS, end - i); j < count; j++) y[i + j] = (float)normal[j & 1][j / 2];
     }
 }
 
 static void randn_f64(const ct_args *a, uint32_t first, uint32_t last)
 {
     double *y = a->p[0];
-    int64_t i = ct_first_element(first), end = ct_last_element(last, a->n);
-    while (i < end) {
-        ct_bits4 bits = bits_at(a, i / 2);
-        double normal[2];
-        ct_normal_pair(ct_uniform_f64(bits.word[0], bits.word[1]), ct_uniform_f64(bits.word[2], bits.word[3]),
-                       &normal[0], &normal[1]);
-        for (int64_t stop = ct_min(i + 2, end); i < stop; i++) y[i] = normal[i & 1];
+    uint32_t words[WORDS];
+    double normal[2][WORDS / 4];
+    for (int64_t i = ct_first_element(first), end = ct_last_element(last, a->n); i < end; i += WORDS / 2) {
+        words_at(a, i / 2, words);
+        for (int j = 0; j < WORDS / 4; j++) {
+            const uint32_t *w = &words[4 * j];
+            ct_normal_pair(ct_uniform_f64(w[0], w[1]), ct_uniform_f64(w[2], w[3]), &normal[0][j], &normal[1][j]);
+        }
+        for (int64_t j = 0, count = ct_min(WORDS / 2, end - i); j < count; j++) y[i + j] = normal[j & 1][j / 2];
     }
 }
 
