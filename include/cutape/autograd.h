@@ -90,10 +90,10 @@ typedef ct_tensor (*ct_gradient_hook)(ct_context *ctx, ct_tensor gradient, void 
  * A hook runs while a gradient call records, never when a program plays: what it records is played with
  * the rest. It may only call ops (state ops such as ct_append and ct_assign too), make leaves, and ask
  * (ct_describe, ct_tape_print ...). Refused is what reads or writes memory (ct_read, ct_item, ct_print, ct_data,
- * ct_write, ct_mark_written), ends something or plays (ct_flush, ct_step_end, ct_replay, ct_synchronize),
- * differentiates (ct_backward, ct_gradients, ct_jvp, ct_gradcheck), or changes what others rely on (ct_release,
- * ct_set_requires_grad, ct_on_gradient, ct_set_training, ct_expect_cached). What it records, and the gradient it is
- * given, can be read after the gradient call; under CT_CREATE_GRAPH it is differentiated. CT_ERR_STATE: the tensor
+ * ct_write, ct_mark_written), ends something or plays (ct_flush, ct_step_end, ct_replay, ct_synchronize,
+ * ct_profile_begin, ct_profile_end), differentiates (ct_backward, ct_gradients, ct_jvp, ct_gradcheck), or changes
+ * what others rely on (ct_release, ct_set_requires_grad, ct_on_gradient, ct_set_training, ct_expect_cached). What it
+ * records, and the gradient it is given, can be read after the gradient call; under CT_CREATE_GRAPH it is differentiated. CT_ERR_STATE: the tensor
  * requires no gradient; at the gradient call, that a hook called something else. CT_ERR_SHAPE, CT_ERR_DTYPE, at the
  * gradient call: a hook returned a tensor unlike its gradient. */
 CT_API ct_status ct_on_gradient(ct_context *ctx, ct_tensor tensor, ct_gradient_hook hook, void *user);

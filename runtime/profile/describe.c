@@ -146,8 +146,8 @@ static bool add_rows(ct_context *ctx, const ct_program *program, ct_profile_prog
         if (!row) return false;
         out->row_with[l->record] = (uint32_t)(row - ctx->profile->rows);
         row->launches++;
-        row->flops += (double)l->flops;
-        row->bytes += (double)l->bytes;
+        row->flops += l->flops;
+        row->bytes += l->bytes;
         out->row_of[i] = (uint32_t)(row - ctx->profile->rows);
     }
     out->n_rows = (uint32_t)ctx->profile->n_rows - out->first_row;

@@ -82,7 +82,7 @@ typedef struct ct_profile_node {
 
 #define CT_PEAK_SIZES 8
 
-/* What the device reaches, measured once for a context: roofline.c. */
+/* What the device reaches, measured once for a context, or until it succeeds: roofline.c. */
 typedef struct ct_peaks {
     bool measured;
     double flops[2];                 /* FLOP/s of the fastest product: f32, with the context's math; f64          */
@@ -127,7 +127,8 @@ void ct_profile_close(ct_context *);
 /* In describe.c: rows and values of a program, whose records are the last on the tape. False: host memory is out. */
 bool ct_profile_describe(ct_context *, const ct_program *, ct_profile_program *);
 
-/* In roofline.c: measures the peaks if that was not done. What fails leaves them at 0. */
+/* In roofline.c: measures the peaks if that was not done. What fails leaves them at 0, and is tried again by the next.
+ */
 void ct_profile_measure(ct_context *);
 
 /* ---- reading: for the writers ------------------------------------------------------------------------ */
