@@ -93,9 +93,9 @@ typedef ct_tensor (*ct_gradient_hook)(ct_context *ctx, ct_tensor gradient, void 
  * ct_write, ct_mark_written), ends something or plays (ct_flush, ct_step_end, ct_replay, ct_synchronize,
  * ct_profile_begin, ct_profile_end), differentiates (ct_backward, ct_gradients, ct_jvp, ct_gradcheck), or changes
  * what others rely on (ct_release, ct_set_requires_grad, ct_on_gradient, ct_set_training, ct_expect_cached). What it
- * records, and the gradient it is given, can be read after the gradient call; under CT_CREATE_GRAPH it is differentiated. CT_ERR_STATE: the tensor
- * requires no gradient; at the gradient call, that a hook called something else. CT_ERR_SHAPE, CT_ERR_DTYPE, at the
- * gradient call: a hook returned a tensor unlike its gradient. */
+ * records, and the gradient it is given, can be read after the gradient call; under CT_CREATE_GRAPH it is
+ * differentiated. CT_ERR_STATE: the tensor requires no gradient; at the gradient call, that a hook called something
+ * else. CT_ERR_SHAPE, CT_ERR_DTYPE, at the gradient call: a hook returned a tensor unlike its gradient. */
 CT_API ct_status ct_on_gradient(ct_context *ctx, ct_tensor tensor, ct_gradient_hook hook, void *user);
 
 /* What is recorded until the matching ct_no_grad_end requires no gradient. Nests. */
