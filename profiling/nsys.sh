@@ -17,7 +17,7 @@ the report to SQLite and prints the table of it by records. What is captured:
                 ct_profile_trace writes beside a trace, so the program has to profile too; or with --whole
   --whole       all of the run; ranges of what graphs are captured from tell their nodes' records
 
-  --out DIR     for the results, which are overwritten (profiling/results/nsys)
+  --out DIR     for the results, which are overwritten (build/nsys)
   --nodes FILE  the .nodes.csv that command writes (DIR/trace.json.nodes.csv, if it writes that)
   --sort ORDER  of the table: time, record, op or phase (time)
   --csv         the table as CSV
@@ -129,7 +129,7 @@ table()
 
 here=$(cd -- "$(dirname -- "$0")" && pwd)
 root=$(dirname -- "$here")
-out=$here/results/nsys capture=profile nodes='' sort=time csv='' dry=''
+out=$root/build/nsys capture=profile nodes='' sort=time csv='' dry=''
 python=${PYTHON:-python3}
 if ! command -v nsys >/dev/null && [ -x /usr/local/cuda/bin/nsys ]; then PATH=$PATH:/usr/local/cuda/bin; fi
 

@@ -121,7 +121,7 @@ class Chain(Script):
         on_gpu = self.program("a checkout/build/gpu/bin/cutape", "")
         self.run_script()
         self.assertIn(on_gpu, self.logged()[2])
-        self.assertTrue((self.root / "profiling" / "results" / "nsys" / "report.sqlite").exists())
+        self.assertTrue((self.root / "build" / "nsys" / "report.sqlite").exists())
 
     def test_nodes(self):
         text = "graph_node_id,program,record,phase,op,tensor,shape,label\n7,1,{},forward,linear,h,f32 [],linear#{}\n"

@@ -250,7 +250,8 @@ class ByNode(Case):
         done = table(self.path, "--nodes", nodes, "--csv", "--sort", "record")
         self.check(csv.DictReader(io.StringIO(done.stdout)), ("", "2+3", ""), ("1", "1", "h"), ("1", "4", "w"),
                    fields="program record tensor")
-        self.assertIn("graph node 1, range at capture 2, range at launch 0\n", table(self.path, "--nodes", nodes).stdout)
+        self.assertIn("known by: graph node 1, range at capture 2, range at launch 0\n",
+                      table(self.path, "--nodes", nodes).stdout)
 
     def test_without_nvtx(self):
         e = self.export
