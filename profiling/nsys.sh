@@ -165,4 +165,4 @@ fi
 status=1
 profile "$@"
 table
-say "the report is $report.nsys-rep"
+[ -n "$dry" ] || say "the report is $report.nsys-rep"

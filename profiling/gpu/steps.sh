@@ -190,13 +190,12 @@ hottest()
     grep -q Duration "$work/basic.txt"
 }
 
+# nsys.sh's two ways: launches of a profile, and nodes of replayed graphs, each by its record.
 timeline()
 {
     command -v nsys >/dev/null || skip 'no nsys here'
-    "$bin/train_bench" --steps 3 784-128-10 replay || return 1
-    nsys profile --trace=cuda,nvtx --cuda-graph-trace=node --sample=none --force-overwrite=true \
-        --output="$work/timeline" "$bin/train_bench" --steps 320 784-128-10 replay || skip 'nsys does not work here'
-    nsys stats --report cuda_gpu_kern_sum,cuda_api_sum --format table "$work/timeline.nsys-rep" || skip 'no report'
+    "$root/profiling/nsys.sh" --out "$work/nsys" || skip 'nsys does not work here'
+    "$root/profiling/nsys.sh" --out "$work/nsys" --replay
 }
 
 # Noise in the format and of the size of MNIST: the kernels take the same time for it.
@@ -233,7 +232,7 @@ step_g()
 {
     own 'profile: 784-128-10 and spirals' 30 profile
     own 'ncu: the five hottest of 784-128-10' 60 hottest
-    own 'nsys: 784-128-10' 40 timeline
+    own 'nsys: kernels by record' 40 timeline
     own 'kernels alone' 60 kernels
 }
 
