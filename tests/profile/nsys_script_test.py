@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests of profiling/nsys.sh, with fake_nsys.py for nsys: nsys_script_test.py CUTAPE [SIMT CUPTI INJECTION] [-v].
+"""Tests of profiling/nsys.sh, with fake_nsys.py for nsys: nsys_script_test.py CUTAPE [LIBRARY SIMT CUPTI INJECTION] [-v].
 
 With the stand-ins for a GPU, for CUPTI and for a tool that listens to NVTX (paths of libraries), the program CUTAPE
 is run by the script and writes which records the nodes of its graph are."""
@@ -198,6 +198,8 @@ class WithCutape(Script):
             self.skipTest("built without the stand-in")
         libraries = self.folder / "lib"
         libraries.mkdir()
+        library = pathlib.Path(PROGRAMS["library"])
+        shutil.copy(library, libraries / library.name)  # it looks beside itself, where a device for real GPUs may be
         (libraries / "libcutape_cuda.so").symlink_to(PROGRAMS["simt"])
         (libraries / "libcuda.so.1").symlink_to(PROGRAMS["simt"])
         done = self.run_script(
@@ -228,5 +230,5 @@ class WithCutape(Script):
 
 if __name__ == "__main__":
     while len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
-        PROGRAMS[("cutape", "simt", "cupti", "injection")[len(PROGRAMS)]] = os.path.abspath(sys.argv.pop(1))
+        PROGRAMS[("cutape", "library", "simt", "cupti", "injection")[len(PROGRAMS)]] = os.path.abspath(sys.argv.pop(1))
     unittest.main()
