@@ -113,7 +113,7 @@ static bool writes(const ct_lowering *l)
     bool any = false;
     for (uint32_t i = 0; !any && i < l->record->n_out; i++) any = ct_out(l, i) && ct_out_shape(l, i)->numel > 0;
     for (uint32_t i = 0; !any && i < l->record->n_in; i++)
-        any = ct_plan_in(p, l->record, i)->access & CT_WRITE && ct_in_shape(l, i)->numel > 0;
+        any = !ct_in_dropped(l, i) && ct_plan_in(p, l->record, i)->access & CT_WRITE && ct_in_shape(l, i)->numel > 0;
     return any;
 }
 

@@ -372,8 +372,8 @@ MUTANTS = {
         ("epilogue: something stands between", "", "if (stands_between(p, maker, y, g)) return NULL;", ""),
     ],
     "kernels/cpu/loss.inc": [
-        ("cross_entropy: gradient, smoothing forgotten", "cross_entropy", "(M(exp)(x[i] - max) / sum - spread)",
-         "(M(exp)(x[i] - max) / sum)"),
+        ("cross_entropy: gradient, smoothing forgotten", "cross_entropy", "(dx[i] / sum - spread)",
+         "(dx[i] / sum)"),
         ("cross_entropy: gradient, target", "cross_entropy", "dx[label] -= weight * (1 - smoothing)",
          "dx[label] -= weight"),
         ("cross_entropy: gradient, weight forgotten", "cross_entropy", "dx[label] -= weight * (1 - smoothing)",
