@@ -11,16 +11,17 @@
 #define LARGEST_RADIUS 34.0 /* of a row that takes all the time */
 #define LEAST_RADIUS 3.0
 #define MOST_LABELS 8 /* of dots */
+#define ROOF_STEP 8.0 /* less than a label is high */
 #define LETTER 6.4    /* the width of one, on a generous average */
 
-enum { MOST_BOXES = 160 };
+enum { MOST_BOXES = 640 };
 
 typedef struct chart {
     const ct_report_of *r;
     ct_lines *l;
     const uint32_t *order; /* of the rows, the longest first */
     ct_scale x, y;
-    ct_box taken[MOST_BOXES]; /* by labels and large dots: nothing else is written there */
+    ct_box taken[MOST_BOXES]; /* by lines, labels and large dots: nothing else is written there */
     size_t n_taken;
     size_t n_dots, n_without;
 } chart;
@@ -102,6 +103,16 @@ static void take(chart *c, ct_box b)
     if (c->n_taken < MOST_BOXES) c->taken[c->n_taken++] = b;
 }
 
+static void draw_roof(chart *c, double x1, double y1, double x2, double y2)
+{
+    ct_svg_line(c->l, "roof", x1, y1, x2, y2);
+    const int boxes = (int)(hypot(x2 - x1, y2 - y1) / ROOF_STEP);
+    for (int i = 0; i <= boxes; i++) {
+        const double part = (double)i / fmax(boxes, 1);
+        take(c, (ct_box){x1 + part * (x2 - x1) - 2, y1 + part * (y2 - y1) - 2, 4, 4});
+    }
+}
+
 /* ---- axes --------------------------------------------------------------------------------------------------- */
 
 static void draw_decades(const chart *c)
@@ -132,7 +143,7 @@ static void draw_peak(chart *c, double peak, const char *dtype)
     if (!(peak > 0)) return;
     const double y = ct_scale_at(&c->y, peak), ridge = ct_ratio(peak, cache_rate(&c->r->p->peaks));
     const double x = ridge > c->x.from ? ct_scale_at(&c->x, ridge) : CT_PAGE_LEFT;
-    ct_svg_line(c->l, "roof", x, y, CT_PAGE_RIGHT, y);
+    draw_roof(c, x, y, CT_PAGE_RIGHT, y);
     ct_text text = {.ctx = c->r->ctx};
     ct_say_fixed(&text, peak, peak < 99.95 ? 1 : 0);
     ct_text_add(&text, " GFLOP/s %s", dtype);
@@ -182,7 +193,7 @@ static void draw_slope(chart *c, double rate, const char *name, double rise)
     if (!(to > from)) return;
     const double x1 = ct_scale_at(&c->x, from), y1 = ct_scale_at(&c->y, from * rate);
     const double x2 = ct_scale_at(&c->x, to), y2 = ct_scale_at(&c->y, to * rate);
-    ct_svg_line(c->l, "roof", x1, y1, x2, y2);
+    draw_roof(c, x1, y1, x2, y2);
     ct_text text = {.ctx = c->r->ctx};
     ct_text_add(&text, "%s ", name);
     ct_say_fixed(&text, rate, rate < 99.95 ? 1 : 0);
