@@ -9,6 +9,7 @@
 #include "../philox.h"
 
 #define ROWS 8          /* a block          */
+#define FEW 3           /* are faster alone */
 #define PREFETCHED 1024 /* bytes of a row */
 #define CACHE_LINE 64
 
@@ -50,28 +51,38 @@ static void shuffle(uint64_t *row, uint64_t n, uint64_t key)
 }
 
 /* Shuffled rows lie apart, where no processor looks ahead by itself: all are asked for before the first is used. */
-static void prefetch(const ct_args *a, const uint64_t *row)
+static void prefetch(const ct_args *a, const uint64_t *row, int64_t count)
 {
     if (!a->p[3]) return;
-    for (int j = 0; j < ROWS; j++) {
+    for (int64_t j = 0; j < count; j++) {
         const char *x = (const char *)a->p[0] + (int64_t)row[j] * a->shape[0];
         for (int64_t i = 0; i < ct_min(a->shape[0], PREFETCHED); i += CACHE_LINE) __builtin_prefetch(x + i);
     }
 }
 
+/* Rows of the batch from r on, which begins at `start` of the shuffled data set. */
+static void gather_shuffled(const ct_args *a, int64_t start, int64_t r, int64_t count, uint64_t key)
+{
+    uint64_t row[ROWS]; /* behind the batch its last again: a walk from elsewhere might never come back */
+    for (int j = 0; j < ROWS; j++) row[j] = (uint64_t)(start + ct_min(r + j, a->m - 1));
+    shuffle(row, (uint64_t)a->n, key);
+    prefetch(a, row, count);
+    for (int64_t j = 0; j < count; j++) copy_row(a, (int64_t)row[j], r + j);
+}
+
 static void gather(const ct_args *a, uint32_t first, uint32_t last)
 {
-    const int64_t drawn = *(const int64_t *)a->p[2], epoch = drawn / a->i[1], batch = drawn % a->i[1];
+    const int64_t drawn = *(const int64_t *)a->p[2], epoch = drawn / a->i[1], start = drawn % a->i[1] * (a->i[0] >> 1);
     const uint64_t key = ct_random_key((uint64_t)a->i[2], (uint64_t)epoch);
-    const int64_t start = batch * (a->i[0] >> 1);
-    for (int64_t r = (int64_t)first * ROWS; r < (int64_t)last * ROWS; r += ROWS) {
-        uint64_t row[ROWS]; /* behind the batch, any that are there: a walk from elsewhere might never come back */
-        for (int j = 0; j < ROWS; j++) row[j] = (uint64_t)ct_min(start + r + j, a->n - 1);
-        if (a->i[0] & 1) {
-            shuffle(row, (uint64_t)a->n, key);
-            prefetch(a, row);
+    const bool shuffles = a->i[0] & 1;
+    for (int64_t r = (int64_t)first * ROWS, end = ct_min((int64_t)last * ROWS, a->m); r < end; r += ROWS) {
+        const int64_t count = ct_min(ROWS, end - r);
+        if (shuffles && count >= FEW) {
+            gather_shuffled(a, start, r, count, key);
+            continue;
         }
-        for (int64_t j = 0, count = ct_min(ROWS, a->m - r); j < count; j++) copy_row(a, (int64_t)row[j], r + j);
+        for (int64_t j = r; j < r + count; j++)
+            copy_row(a, shuffles ? (int64_t)ct_shuffled((uint64_t)(start + j), (uint64_t)a->n, key) : start + j, j);
     }
 }
 

@@ -89,6 +89,7 @@ typedef struct sweep {
     ct_context *ctx;
     uint32_t serial; /* marks adjoints of this sweep                             */
     uint32_t path;   /* nonzero: only values marked with it lead to an input     */
+    uint16_t input;  /* of the record that is swept, to which the rule gave what is added: from 1 */
     bool retain;
     bool unhooked;   /* hooks do not run: forward mode only borrows the sweep        */
     size_t n_leaves; /* that got an adjoint, by first encounter, in tape->sweep_leaves */
@@ -114,40 +115,25 @@ static void contribute(sweep *s, ct_ref ref, ct_tensor g)
     ct_context *ctx = s->ctx;
     g = ct_adjoint_of(ctx, g);
     if (ctx->status) return;
+    ct_tape *t = ctx->tape;
+    ct_record *maker = &t->records[t->values[ct_handle_ref(g)].record];
+    if (maker->source == t->sweeping_record && !maker->gradient) maker->gradient = s->input;
     ct_value *v = ct_value_at(ctx, ref);
     if (v->sweep == s->serial) {
         ct_tensor sum = ct_add(ctx, v->adjoint, g);
         if (ctx->status) return;
         ct_value_at(ctx, ref)->adjoint = sum; /* the tape may have moved */
-        ctx->tape->records[ctx->tape->n_records - 1].flags |= CT_RECORD_SUMS;
+        t->records[t->n_records - 1].flags |= CT_RECORD_SUMS;
+        t->records[t->n_records - 1].gradient = s->input;
         return;
     }
     v->sweep = s->serial;
     v->adjoint = g;
     if (!ct_ref_is_leaf(ref)) return;
-    ct_tape *t = ctx->tape;
     if (!ct_grow(ctx, (void **)&t->sweep_leaves, &t->sweep_leaves_capacity, s->n_leaves + 1, sizeof *t->sweep_leaves))
         ct_fail(ctx, CT_ERR_MEMORY, "backward: out of host memory");
     else
         t->sweep_leaves[s->n_leaves++] = ref;
-}
-
-static void mark_gradient(ct_tape *t, ct_tensor g, uint32_t input)
-{
-    const ct_ref ref = ct_handle_ref(g);
-    if (ct_ref_is_leaf(ref)) return;
-    ct_record *r = &t->records[t->values[ref].record];
-    if (r->source == t->sweeping_record && !r->gradient && input < UINT16_MAX) r->gradient = (uint16_t)(input + 1);
-}
-
-/* What the rule that is recording gave for an input. Its record, and that of the sum with what was there, are marked
- * for those who tell of them. */
-static void take(sweep *s, ct_ref ref, ct_tensor g, uint32_t input)
-{
-    contribute(s, ref, g);
-    if (s->ctx->status) return;
-    mark_gradient(s->ctx->tape, g, input);
-    mark_gradient(s->ctx->tape, ct_value_at(s->ctx, ref)->adjoint, input);
 }
 
 /* The values a rule reads must still be those that the forward op read. */
@@ -221,7 +207,10 @@ static bool sweep_record(sweep *s, uint32_t index)
     t->sweeping_record = index;
     op->vjp(ctx, &a);
     for (uint32_t i = 0; i < r.n_in && !ctx->status; i++)
-        if (needs[i] && a.gin[i].bits) take(s, refs[i], a.gin[i], i);
+        if (needs[i] && a.gin[i].bits) {
+            s->input = i < UINT16_MAX ? (uint16_t)(i + 1) : 0;
+            contribute(s, refs[i], a.gin[i]);
+        }
     t->sweeping_record = CT_NO_RECORD;
     ct_free(ctx, many);
     if (ctx->status) return false;
