@@ -80,9 +80,10 @@ static void randn_f32(const ct_args *a, uint32_t first, uint32_t last)
     double normal[2][WORDS / 2];
     for (int64_t i = ct_first_element(first), end = ct_last_element(last, a->n); i < end; i += WORDS) {
         words_at(a, i / 4, words);
-        for (int j = 0; j < WORDS / 2; j++)
+        const int64_t count = ct_min(WORDS, end - i);
+        for (int64_t j = 0; 2 * j < count; j++)
             ct_normal_pair(words[2 * j] * 0x1p-32, words[2 * j + 1] * 0x1p-32, &normal[0][j], &normal[1][j]);
-        for (int64_t j = 0, count = ct_min(WORDS, end - i); j < count; j++) y[i + j] = (float)normal[j & 1][j / 2];
+        for (int64_t j = 0; j < count; j++) y[i + j] = (float)normal[j & 1][j / 2];
     }
 }
 
@@ -93,11 +94,12 @@ static void randn_f64(const ct_args *a, uint32_t first, uint32_t last)
     double normal[2][WORDS / 4];
     for (int64_t i = ct_first_element(first), end = ct_last_element(last, a->n); i < end; i += WORDS / 2) {
         words_at(a, i / 2, words);
-        for (int j = 0; j < WORDS / 4; j++) {
+        const int64_t count = ct_min(WORDS / 2, end - i);
+        for (int64_t j = 0; 2 * j < count; j++) {
             const uint32_t *w = &words[4 * j];
             ct_normal_pair(ct_uniform_f64(w[0], w[1]), ct_uniform_f64(w[2], w[3]), &normal[0][j], &normal[1][j]);
         }
-        for (int64_t j = 0, count = ct_min(WORDS / 2, end - i); j < count; j++) y[i + j] = normal[j & 1][j / 2];
+        for (int64_t j = 0; j < count; j++) y[i + j] = normal[j & 1][j / 2];
     }
 }
 
