@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <set>
 
 namespace
@@ -46,6 +47,14 @@ TEST_F(Dropout, OfNothingIsTheIdentity)
 {
     const ct_tensor x = parameter({1, 2, 3});
     EXPECT_EQ(dropped(x, 0), (Values{1, 2, 3}));
+}
+
+// Whatever it was: nothing is left of an infinity either.
+TEST_F(Dropout, OfCertaintyIsZero)
+{
+    const double inf = std::numeric_limits<double>::infinity();
+    for (const ct_dtype dtype : {CT_F32, CT_F64})
+        EXPECT_EQ(dropped(ctx.leaf(dtype, {3}, {1, inf, -2}), 1), (Values{0, 0, 0}));
 }
 
 TEST_F(Dropout, KeepsAFractionAndScalesIt)
@@ -215,6 +224,21 @@ TEST_F(Random, OneSeedGivesTheSameBits)
     EXPECT_TRUE(same_bits(results[1], results[0]));
     EXPECT_NE(results[2], results[0]);
     EXPECT_NE(results[3], results[0]);
+}
+
+// Element i is the same in a tensor of any size, whole blocks or not.
+TEST_F(Random, TheSizeChangesNoElement)
+{
+    for (const auto draw : {ct_rand, ct_randn})
+        for (const ct_dtype dtype : {CT_F32, CT_F64}) {
+            Values all;
+            for (const int64_t n : {300, 1, 2, 3, 5, 63, 65, 127, 129, 255, 257}) {
+                Context fresh(devices().front(), seeded(7));
+                const Values found = fresh.read(draw(fresh, dtype, 1, &n));
+                if (all.empty()) all = found;
+                EXPECT_EQ(found, Values(all.begin(), all.begin() + n)) << n;
+            }
+        }
 }
 
 TEST_F(Random, AnErrorDoesNotAdvanceIt)
